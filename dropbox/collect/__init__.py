@@ -1,0 +1,1 @@
+"""The interface through which couriers fetch sealed cells and deliver signed bundles."""

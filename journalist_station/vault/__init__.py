@@ -1,0 +1,1 @@
+"""The encrypted vault of one desk: threads, items, keys and the outbox."""

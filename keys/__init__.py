@@ -1,0 +1,1 @@
+"""Everything that can be done with a key, and every format sealed with one. Bytes in, bytes out."""

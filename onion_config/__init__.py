@@ -1,0 +1,1 @@
+"""Tor: its configuration, its onion services, and a private network of it on loopback."""
