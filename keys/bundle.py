@@ -1,4 +1,4 @@
-"""What travels on a stick: inbound cells, the list of known ids, and a desk's signed outbound bundles. SPEC sections 14 and 15.
+"""What travels on a stick: inbound cells, the list of known ids, a desk's signed bundles. SPEC sections 14 and 15.
 
 Nothing here touches a file. Readers take binary streams; nothing inside a stream is ever a path.
 """
@@ -93,7 +93,7 @@ class OutboundHead:
 
 
 def outbound_header(head: OutboundHead) -> bytes:
-    context = [
+    context: list[tuple[str, str | int]] = [
         ("desk", head.desk),
         ("server", check_server_name(head.server)),
         ("first", head.first),

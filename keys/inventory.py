@@ -1,4 +1,4 @@
-"""What a server says it holds, signed: cell ids with their seal digests, and how far each desk's bundles came. SPEC section 13."""
+"""What a server says it holds, signed, and how far each desk's bundles came. SPEC section 13."""
 
 from __future__ import annotations
 
@@ -92,7 +92,11 @@ def compose(
         }
     )
     body = b"".join([u32(len(head)), head, *(part for entry in entries for part in entry)])
-    context = [("server", check_server_name(server)), ("sequence", sequence), ("time", time)]
+    context: list[tuple[str, str | int]] = [
+        ("server", check_server_name(server)),
+        ("sequence", sequence),
+        ("time", time),
+    ]
     return statement.make("inventory", network, context, body)
 
 

@@ -1,4 +1,4 @@
-"""What every signature covers: a line that names the type, the network, the context, then exact bytes. SPEC section 3."""
+"""What every signature covers: its type, the network, its context, then exact bytes. SPEC section 3."""
 
 from __future__ import annotations
 
