@@ -43,6 +43,10 @@ def sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+def sha3_256(data: bytes) -> bytes:
+    return hashlib.sha3_256(data).digest()
+
+
 def blake2b(data: bytes, size: int = 32) -> bytes:
     """BLAKE2b with `size` bytes of output (RFC 7693), unkeyed."""
     return hashlib.blake2b(data, digest_size=size).digest()
@@ -64,9 +68,7 @@ def hkdf(key: bytes, salt: bytes, info: bytes, size: int = KEY_BYTES) -> bytes:
 
 def argon2id(password: bytes, salt: bytes, memory_kib: int, passes: int) -> bytes:
     """Argon2id v1.3 (RFC 9106) with one lane: 32 bytes. Takes `memory_kib` KiB of RAM while it runs."""
-    return bytes(
-        nacl.pwhash.argon2id.kdf(KEY_BYTES, password, salt, opslimit=passes, memlimit=memory_kib * 1024)
-    )
+    return bytes(nacl.pwhash.argon2id.kdf(KEY_BYTES, password, salt, opslimit=passes, memlimit=memory_kib * 1024))
 
 
 def scrypt(password: bytes, salt: bytes, log_n: int) -> bytes:
