@@ -113,6 +113,24 @@ def x25519_agree(secret: bytes, public: bytes) -> bytes:
         raise NotAuthentic("A low-order point stands where a public key belongs.") from error
 
 
+_X25519_PRIME = 2**255 - 19
+_X25519_LOW_ORDER = frozenset(
+    {
+        0,
+        1,
+        _X25519_PRIME - 1,
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    }
+)
+
+
+def x25519_is_low_order(public: bytes) -> bool:
+    """Say whether every agreement with this point, in any of its spellings, is all zeros (RFC 7748, section 6.1)."""
+    coordinate = int.from_bytes(public, "little") & (2**255 - 1)
+    return coordinate % _X25519_PRIME in _X25519_LOW_ORDER
+
+
 _HPKE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
 
 
