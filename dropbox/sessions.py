@@ -1,8 +1,8 @@
 """Sessions that live in a sealed cookie and nowhere else. DESIGN section 5.
 
 The key is made in the arbiter before the workers fork and dies with it: a restart logs everyone out, a seized disk
-holds no session. A cookie carries the stretched key, never the codename; all cookies have one length. The label is part of the
-cookie's name, so two tabs with two codenames stay apart, and of what is sealed, so one can't be moved to another name.
+holds no session. A cookie carries the stretched key, never the codename; all cookies have one length. The label is
+part of the cookie's name, so two tabs with two codenames stay apart, and of what is sealed, so none can be moved.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LABEL_BYTES = 8
 IDLE_SECONDS = 30 * 60
 ABSOLUTE_SECONDS = 12 * 3600
 COOKIE_PREFIX = "box-"
-_REVOKED_PLACES = 4_096
+_REVOKED_PLACES = 65_536
 _DIGEST_BYTES = 16
 
 
@@ -93,8 +93,8 @@ class Sessions:
     def revoke(self, session: Session) -> None:
         """End a session for good: an old copy of its cookie opens nothing any more, in any worker.
 
-        The list holds the 4,096 latest, far more than sessions that can be opened while one is still in date: each
-        needs an Argon2id run, of which a machine does some 24 a second at most.
+        The list holds the 65,536 latest. A cookie that isn't renewed is out of date after 30 minutes, in which a
+        machine that does 24 Argon2id runs a second can't open and leave that many sessions.
         """
         at = int.from_bytes(self._revoked[:8], "big")
         offset = 8 + (at % _REVOKED_PLACES) * _DIGEST_BYTES
