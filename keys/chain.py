@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from keys import primitives
-from keys.age.recipients import HybridIdentity
+from keys.age.recipients import HybridIdentity, HybridRecipient
 from keys.errors import Stale
 from keys.primitives import Randomness
 from keys.statement import NetworkId
@@ -53,9 +53,9 @@ class Chain:
         """Return a week's age identity. Raises: Stale: the week is erased."""
         return HybridIdentity.from_seed(self.identity_seed(week))
 
-    def recipients(self, weeks: Iterable[int]) -> tuple[str, ...]:
+    def recipients(self, weeks: Iterable[int]) -> tuple[HybridRecipient, ...]:
         """Return the age recipients of these weeks, for an epoch list. Raises: Stale: one of them is erased."""
-        return tuple(str(self.identity(week).recipient()) for week in weeks)
+        return tuple(self.identity(week).recipient() for week in weeks)
 
     def _refuse_erased(self, week: int) -> None:
         if week < self.week:

@@ -6,13 +6,13 @@ All of it is pure. `Openness` is the only thing that a server may take recipient
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keys import manifest as manifests
 from keys import minisign, statement
+from keys.age.recipients import HybridRecipient
 from keys.bulletin import CloseOrder
 from keys.encoding import INTEGER_MAX, SECONDS_A_WEEK, Fields, parse_json, to_json, week_of
 from keys.errors import Malformed, NotAuthentic, Stale
@@ -29,8 +29,6 @@ DEFAULT_WEEKS = 8
 CLOCK_TOLERANCE_SECONDS = 86_400
 MAX_WEEK = INTEGER_MAX // SECONDS_A_WEEK
 
-_RECIPIENT = re.compile(r"age1pq1[02-9ac-hj-np-z]{1952}\Z")
-
 
 @dataclass(frozen=True, slots=True)
 class EpochList:
@@ -45,29 +43,29 @@ class EpochList:
     sequence: int
     issued: int
     first_week: int
-    recipients: tuple[str, ...]
+    recipients: tuple[HybridRecipient, ...]
     signer: SigningKey | None = None
 
     @property
     def weeks(self) -> range:
         return range(self.first_week, self.first_week + len(self.recipients))
 
-    def recipient_for(self, week: int) -> str:
-        """Return the age recipient (`age1pq1…`) of a week. Raises: Stale: the list doesn't name that week."""
+    def recipient_for(self, week: int) -> HybridRecipient:
+        """Return the age recipient of a week. Raises: Stale: the list doesn't name that week."""
         if week not in self.weeks:
             raise Stale(f"Desk {self.desk} has published no key for week {week}.", "Ask the desk for a new epoch list.")
         return self.recipients[week - self.first_week]
 
 
 def compose(
-    network: NetworkId, desk: int, sequence: int, issued: int, first_week: int, recipients: Sequence[str]
+    network: NetworkId, desk: int, sequence: int, issued: int, first_week: int, recipients: Sequence[HybridRecipient]
 ) -> bytes:
     """Return the statement of an epoch list, to be signed by its desk.
 
     Raises:
         Malformed: the values can't stand in an epoch list, with the words that `parse` has for it.
     """
-    epochs = [{"week": first_week + at, "recipient": recipient} for at, recipient in enumerate(recipients)]
+    epochs = [{"week": first_week + at, "recipient": str(recipient)} for at, recipient in enumerate(recipients)]
     body = to_json({"version": VERSION, "issued": issued, "epochs": epochs})
     raw = statement.make(TYPE, network, [("desk", desk), ("sequence", sequence)], body)
     parse(raw)
@@ -104,12 +102,10 @@ def parse(raw: bytes, network: NetworkId | None = None) -> EpochList:
     return EpochList(raw, taken.network, desk, sequence, issued, first, tuple(recipient for _, recipient in epochs))
 
 
-def _epoch(value: Any) -> tuple[int, str]:
+def _epoch(value: Any) -> tuple[int, HybridRecipient]:
     fields = Fields(value, "epoch")
-    week, recipient = fields.integer("week", 0, MAX_WEEK), fields.text("recipient")
+    week, recipient = fields.integer("week", 0, MAX_WEEK), HybridRecipient.from_text(fields.text("recipient"))
     fields.done()
-    if not _RECIPIENT.match(recipient):
-        raise Malformed("The recipient of an epoch is not a post-quantum age recipient.")
     return week, recipient
 
 
@@ -266,7 +262,7 @@ class Openness:
     """
 
     week: int
-    recipients: Mapping[int, str]
+    recipients: Mapping[int, HybridRecipient]
     reason: Closed | None
 
     @property
