@@ -38,7 +38,8 @@ def compile_catalogues(root: Path) -> list[Path]:
 def build_wheel(wheel_directory: str, config_settings: Any = None, metadata_directory: str | None = None) -> str:
     """Compile the catalogues, then let setuptools build the wheel (PEP 517)."""
     compile_catalogues(ROOT)
-    return build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
+    name: str = build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
+    return name
 
 
 if __name__ == "__main__":
