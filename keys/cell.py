@@ -252,22 +252,30 @@ class ItemWriter:
         self._geometry = geometry
         self._open_cell = open_cell
         self._number = 0
+        self.size = 0
         self._cell = self._next()
 
     def _next(self) -> CellWriter:
         seal, sink = self._open_cell()
         head = Head(self._kind, self._series, self._item, self._number)
-        self._number += 1
+        self._number += 1  # Only once a cell was had: a number that is missing would look like a lost cell.
         return CellWriter(seal, head, self._geometry, sink)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Add bytes of the item. `size` counts what was taken, also when `open_cell` raises in between.
+
+        The next cell is opened before the full one is finished, so that when none can be had the full one can still
+        be finished as the item's last.
+        """
         view = memoryview(data)
         while len(view):
             if not self._cell.room:
+                following = self._next()
                 self._cell.finish(Flags.NONE)
-                self._cell = self._next()
+                self._cell = following
             take = min(self._cell.room, len(view))
             self._cell.write(view[:take])
+            self.size += take
             view = view[take:]
 
     def finish(self, flags: Flags = Flags.NONE) -> None:
@@ -301,9 +309,7 @@ def seal_digest(cell: bytes, geometry: Geometry) -> bytes:
     return primitives.sha256(cell[: geometry.sealed_head_bytes])
 
 
-def open_cell(
-    cell: bytes, identities: Iterable[HybridIdentity], geometry: Geometry, place: int | None = None
-) -> Block:
+def open_cell(cell: bytes, identities: Iterable[HybridIdentity], geometry: Geometry, place: int | None = None) -> Block:
     """Open a cell with the first identity that fits; with `place`, only the stanza there is tried.
 
     Raises:
@@ -352,4 +358,3 @@ def parse_block(block: bytes, geometry: Geometry) -> Block:
     if not flags & Flags.LAST and length != geometry.payload_bytes:
         raise Malformed("A cell that isn't its item's last is not full.")
     return Block(head, block[HEAD_BYTES:end], flags)
-

@@ -12,8 +12,9 @@ from enum import Enum
 from typing import Protocol
 
 from keys import tip
+from keys.bundle import CELL_BYTES
 from keys.cell import Flags, Geometry, ItemWriter, Kind, Seal
-from keys.errors import NoRoom, Refused
+from keys.errors import DropBoxError, NoRoom, Refused
 from keys.primitives import Randomness
 from keys.statement import NetworkId
 
@@ -21,26 +22,34 @@ TIP_ID_BYTES = 16
 CELL_ID_BYTES = 32
 
 
-class CellStore(Protocol):
-    """What the intake asks of the store."""
+class SlotWriter(Protocol):
+    """Takes the bytes of one cell, then its name."""
 
-    def item(self, cells_hint: int = 1) -> PendingItem:
-        """Begin an item. Raises: NoRoom."""
-        ...
+    def write(self, piece: bytes | memoryview, /) -> object: ...
+
+    def finish(self, cell_id: bytes, digest: bytes, /) -> object: ...
 
 
-class PendingItem(Protocol):
+class Deposit(Protocol):
     """Cells written but not yet visible. Either `commit` or `abort` ends it; a killed worker's are swept away."""
 
-    def cell(self, cell_id: bytes, digest: bytes) -> Callable[[bytes | memoryview], object]:
-        """Claim a slot for one more cell and return what takes its bytes. Raises: NoRoom."""
+    def begin_cell(self) -> SlotWriter:
+        """Raises: NoRoom: what is finished may still be committed."""
         ...
 
     def commit(self) -> None:
-        """Make all cells visible at once, after fsync."""
+        """Make all finished cells visible at once, after fsync."""
         ...
 
     def abort(self) -> None: ...
+
+
+class CellStore(Protocol):
+    """What the intake asks of the store."""
+
+    def deposit(self, cells: int = 1) -> Deposit:
+        """Begin an item of so many cells at least. Raises: NoRoom."""
+        ...
 
 
 class State(Enum):
@@ -54,18 +63,18 @@ class State(Enum):
     FAILED = "failed"
 
 
-KEPT = (State.STORED, State.INTERRUPTED, State.TOO_LARGE)
-"""States in which at least what came is kept. A file that is too large keeps its beginning, marked interrupted."""
-
-
 @dataclass(frozen=True, slots=True)
 class ReceiptEntry:
-    """One file on the receipt: what was stored of it, by size and SHA-256, or why not."""
+    """One file on the receipt: how much of it is kept, by size and SHA-256, and why not all, if so."""
 
     name: bytes
     size: int
     sha256: bytes
     state: State
+    kept: bool
+
+    def __repr__(self) -> str:
+        return "ReceiptEntry(…)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +87,11 @@ class Receipt:
 
     @property
     def stored_bytes(self) -> int:
-        return self.message_bytes + sum(entry.size for entry in self.files if entry.state in KEPT)
+        return self.message_bytes + sum(entry.size for entry in self.files if entry.kept)
 
     @property
     def stored_items(self) -> int:
-        return 1 + sum(entry.state in KEPT for entry in self.files)
+        return 1 + sum(entry.kept for entry in self.files)
 
     @property
     def complete(self) -> bool:
@@ -128,23 +137,25 @@ class Sending:
         self._item = tip.MESSAGE_ITEM
         self._message_bytes = 0
 
-    def _open(self, pending: PendingItem, item: int) -> ItemWriter:
-        def open_cell() -> tuple[Seal, Callable[[bytes | memoryview], object]]:
+    def open_item(self, deposit: Deposit, item: int) -> ItemWriter:
+        """Return the writer of one item of this tip, whose cells go into a deposit. Raises: NoRoom."""
+
+        def open_cell() -> tuple[Seal, _Sink]:
+            slot = deposit.begin_cell()
             seal = self._seals()
-            return seal, pending.cell(self._randomness(CELL_ID_BYTES), seal.digest)
+            return seal, _Sink(slot, self._randomness(CELL_ID_BYTES), seal.digest)
 
         return ItemWriter(Kind.TIP, self._tip, item, self._geometry, open_cell)
 
     def _whole(self, item: int, data: bytes, flags: Flags) -> None:
-        pending = self._store.item(1)
+        deposit = self._store.deposit(1)
         try:
-            writer = self._open(pending, item)
+            writer = self.open_item(deposit, item)
             writer.write(data)
             writer.finish(flags)
-            pending.commit()
-        except BaseException:
-            pending.abort()
-            raise
+            deposit.commit()
+        finally:
+            deposit.abort()
 
     def message(self, message: tip.Message, *, closed: bool) -> None:
         """Seal and commit the message; `closed` when no file follows.
@@ -162,22 +173,16 @@ class Sending:
     def file(self, name: bytes, declared_type: bytes) -> FileIntake:
         """Begin the next file; the one before must have ended."""
         if len(self._entries) >= self._limits.files:
-            return FileIntake(self, name, State.TOO_MANY)
+            return FileIntake(self, 0, name, State.TOO_MANY)
         self._item += 1
-        intake = FileIntake(self, name)
-        try:
-            pending = self._store.item(2)
-        except NoRoom:
-            return FileIntake(self, name, State.NO_ROOM)
-        intake.begin(pending, lambda: self._open(pending, self._item), tip.file_head(name, declared_type))
-        return intake
+        return FileIntake.begin(self, self._store, self._item, name, tip.file_head(name, declared_type))
 
-    def record(self, entry: ReceiptEntry) -> None:
+    def record(self, item: int, entry: ReceiptEntry) -> None:
         """Note what became of a file: called by its intake when it has ended."""
         self._entries.append(entry)
-        if entry.state in KEPT:
+        if entry.kept:
             cut = entry.state is not State.STORED
-            self._closing.append(tip.ClosingEntry(self._item, entry.size, entry.sha256, cut))
+            self._closing.append(tip.ClosingEntry(item, entry.size, entry.sha256, cut))
 
     @property
     def limits(self) -> FileLimits:
@@ -205,66 +210,86 @@ class Sending:
         return receipt
 
 
+class _Sink:
+    """Passes a cell's bytes to its slot, and names the cell when it is full."""
+
+    def __init__(self, slot: SlotWriter, cell_id: bytes, digest: bytes) -> None:
+        self._slot = slot
+        self._cell_id = cell_id
+        self._digest = digest
+        self._left = CELL_BYTES
+
+    def __call__(self, piece: bytes | memoryview) -> None:
+        self._slot.write(piece)
+        self._left -= len(piece)
+        if not self._left:
+            self._slot.finish(self._cell_id, self._digest)
+
+
 class FileIntake:
     """One file as it streams in. Whatever happens, `end` must be called once, and tells the receipt."""
 
-    def __init__(self, sending: Sending, name: bytes, state: State = State.STORED) -> None:
+    def __init__(self, sending: Sending, item: int, name: bytes, state: State = State.STORED) -> None:
         self._sending = sending
+        self._item = item
         self._name = name
         self._state = state
-        self._pending: PendingItem | None = None
+        self._deposit: Deposit | None = None
         self._writer: ItemWriter | None = None
         self._digest = hashlib.sha256()
-        self._size = 0
+        self._head_bytes = 0
 
-    def begin(self, pending: PendingItem, open_writer: Callable[[], ItemWriter], head: bytes) -> None:
-        self._pending = pending
+    @classmethod
+    def begin(cls, sending: Sending, store: CellStore, item: int, name: bytes, head: bytes) -> FileIntake:
+        """Claim the first cell and write the file's head; without room, an intake that takes and drops everything."""
+        intake = cls(sending, item, name)
         try:
-            self._writer = open_writer()
-            self._writer.write(head)
+            intake._deposit = store.deposit(2)
+            intake._writer = sending.open_item(intake._deposit, item)
+            intake._writer.write(head)
+            intake._head_bytes = len(head)
         except NoRoom:
-            self._give_up(State.NO_ROOM)
+            intake._give_up(State.NO_ROOM)
+        return intake
+
+    @property
+    def _size(self) -> int:
+        return self._writer.size - self._head_bytes if self._writer is not None else 0
 
     def write(self, data: bytes | memoryview) -> None:
         """Take a piece. Past the limit, or when room runs out, pieces are taken and dropped."""
         if self._writer is None or self._state is not State.STORED:
             return
-        view = memoryview(data)
-        if self._size + len(view) > self._sending.limits.file_bytes:
-            view = view[: self._sending.limits.file_bytes - self._size]
+        view, before = memoryview(data), self._size
+        if before + len(view) > self._sending.limits.file_bytes:
+            view = view[: self._sending.limits.file_bytes - before]
             self._state = State.TOO_LARGE
         try:
             self._writer.write(view)
         except NoRoom:
-            self._give_up(State.NO_ROOM)
-            return
-        except OSError:
+            self._state = State.NO_ROOM  # What fitted is kept; the cell that is open will be the last.
+        except (DropBoxError, OSError):
             self._give_up(State.FAILED)
             return
-        self._digest.update(view)
-        self._size += len(view)
+        self._digest.update(view[: self._size - before])
 
     def _give_up(self, state: State) -> None:
         self._state = state
         self._writer = None
-        if self._pending is not None:
-            self._pending.abort()
-            self._pending = None
+        if self._deposit is not None:
+            self._deposit.abort()
 
-    def end(self, *, broken: bool = False) -> State:
+    def end(self, *, broken: bool = False) -> None:
         """Commit what came, marked interrupted when it isn't all of it, and note it for the receipt."""
-        if self._writer is not None and self._pending is not None:
-            if broken and self._state is State.STORED:
-                self._state = State.INTERRUPTED
+        if broken and self._state is State.STORED:
+            self._state = State.INTERRUPTED
+        size = self._size
+        if self._writer is not None and self._deposit is not None:
             try:
-                cut = self._state is not State.STORED
-                self._writer.finish(Flags.INTERRUPTED if cut else Flags.NONE)
-                self._pending.commit()
-            except NoRoom:
-                self._give_up(State.NO_ROOM)
-            except OSError:
-                self._give_up(State.FAILED)
-        kept = self._state in KEPT
-        size = self._size if kept else 0
-        self._sending.record(ReceiptEntry(self._name, size, self._digest.digest() if kept else b"", self._state))
-        return self._state
+                self._writer.finish(Flags.NONE if self._state is State.STORED else Flags.INTERRUPTED)
+                self._deposit.commit()
+            except (DropBoxError, OSError) as error:
+                self._give_up(State.NO_ROOM if isinstance(error, NoRoom) else State.FAILED)
+        kept = self._writer is not None
+        entry = ReceiptEntry(self._name, size if kept else 0, self._digest.digest() if kept else b"", self._state, kept)
+        self._sending.record(self._item, entry)
