@@ -319,7 +319,17 @@ def open_cell(cell: bytes, identities: Iterable[HybridIdentity], geometry: Geome
     """
     if len(cell) != CELL_BYTES:
         raise Malformed("A cell has the wrong size.")
-    source = io.BytesIO(cell)
+    return open_block(unwrap(cell[: geometry.sealed_head_bytes], identities, geometry, place), cell, geometry)
+
+
+def unwrap(
+    sealed_head: bytes, identities: Iterable[HybridIdentity], geometry: Geometry, place: int | None = None
+) -> bytes:
+    """Return the payload key of a cell, given its age header and nonce: the bytes that its seal digest covers.
+
+    The identity that fits is the last one taken from `identities`. Raises: as `open_cell`.
+    """
+    source = io.BytesIO(sealed_head)
     parsed = header.parse(source)
     if len(parsed.stanzas) != geometry.recipients or source.tell() != geometry.sealed_head_bytes - _NONCE_BYTES:
         raise Malformed("A cell's header isn't of this network's shape.")
@@ -332,14 +342,44 @@ def open_cell(cell: bytes, identities: Iterable[HybridIdentity], geometry: Geome
         raise NotForUs("No key held here opens this cell.")
     parsed.verify(file_key)
     nonce = source.read(_NONCE_BYTES)
+    if len(nonce) != _NONCE_BYTES:
+        raise Malformed("A cell has the wrong size.")
+    return stream.payload_key(file_key, nonce)
+
+
+def peek(payload_key: bytes, first_chunk: bytes | memoryview) -> Head:
+    """Say where a cell belongs, given only the first sealed chunk behind its header and nonce.
+
+    So that a station may sort a stick's cells without reading all of each. The rest is not checked here.
+
+    Raises:
+        NotAuthentic: the chunk was changed.
+        Malformed: it isn't the beginning of a block.
+    """
+    return _parse_head(stream.Chunks(payload_key).open(0, False, first_chunk))
+
+
+def open_block(payload_key: bytes, cell: bytes | memoryview, geometry: Geometry) -> Block:
+    """Open the block of a cell whose payload key `unwrap` gave. Raises: NotAuthentic, Malformed: as `open_cell`."""
     sealed = memoryview(cell)[geometry.sealed_head_bytes :]
-    return parse_block(stream.open_chunks(stream.payload_key(file_key, nonce), sealed), geometry)
+    return parse_block(stream.open_chunks(payload_key, sealed), geometry)
+
+
+def _parse_head(block: bytes) -> Head:
+    if len(block) < HEAD_BYTES or block[:4] != MAGIC or any(block[5:8]):
+        raise Malformed("An opened cell doesn't hold a block of this version.")
+    try:
+        kind = Kind(block[4])
+    except ValueError as error:
+        raise Malformed("A block is of an unknown kind.") from error
+    return Head(kind, block[8:24], int.from_bytes(block[24:28], "big"), int.from_bytes(block[28:32], "big"))
 
 
 def parse_block(block: bytes, geometry: Geometry) -> Block:
     """Parse a cell's plaintext strictly. Raises: Malformed."""
-    if len(block) != geometry.block_bytes or block[:4] != MAGIC or any(block[5:8]):
+    if len(block) != geometry.block_bytes:
         raise Malformed("An opened cell doesn't hold a block of this version.")
+    head = _parse_head(block)
     length = int.from_bytes(block[-TRAILER_BYTES:-4], "big")
     raw_flags = block[-4]
     if length > geometry.payload_bytes or raw_flags > 7 or any(block[-3:]):
@@ -347,13 +387,8 @@ def parse_block(block: bytes, geometry: Geometry) -> Block:
     end = HEAD_BYTES + length
     if block.count(0, end, len(block) - TRAILER_BYTES) != len(block) - TRAILER_BYTES - end:
         raise Malformed("The padding of a block is not zeros.")
-    try:
-        kind = Kind(block[4])
-    except ValueError as error:
-        raise Malformed("A block is of an unknown kind.") from error
-    head = Head(kind, block[8:24], int.from_bytes(block[24:28], "big"), int.from_bytes(block[28:32], "big"))
     flags = Flags(raw_flags)
-    if kind is Kind.FILLER and (head != FILLER or length):
+    if head.kind is Kind.FILLER and (head != FILLER or length):
         raise Malformed("A filler is not empty.")
     if not flags & Flags.LAST and length != geometry.payload_bytes:
         raise Malformed("A cell that isn't its item's last is not full.")
