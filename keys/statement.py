@@ -96,6 +96,15 @@ def parse(raw: bytes, type_: str, names: Sequence[str], network: NetworkId | Non
     return Statement(type_, named, context, raw[end + 2 :], raw)
 
 
+def type_of(raw: bytes) -> str:
+    """Return the type that a statement's first line names, before anything else of it is read. Raises: Malformed."""
+    first, found, _ = raw[:MAX_HEADER_BYTES].partition(b"\n")
+    name = first.decode("ascii", "replace").removeprefix(PREFIX)
+    if not found or not first.startswith(PREFIX.encode()) or not _TYPE.match(name):
+        raise Malformed("This is not a signed statement of this project.")
+    return name
+
+
 def sign(seed: bytes, statement: bytes) -> bytes:
     """Sign a statement with an Ed25519 seed: 64 bytes over its BLAKE2b-512 digest. SPEC section 3.2."""
     return primitives.ed25519_sign(seed, primitives.blake2b(statement, 64))
