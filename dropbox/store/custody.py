@@ -1,0 +1,225 @@
+"""The two locks, and what they guard: the slots' owners and the ids in memory, the transactions on the disk.
+
+The *memory lock* is held for microseconds, while a slot is claimed or an id looked up. The *transaction lock* is held
+for the few milliseconds of a commit; within it the memory lock may be taken, never the other way round. Both die with
+a worker that is killed; whoever takes one next sees by the shared counters that something was left half done, and
+mends it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from dropbox.store import layout
+from dropbox.store.claims import STORED, Claims
+from dropbox.store.counters import Counters
+from dropbox.store.directory import Directory
+from dropbox.store.files import Folder
+from dropbox.store.index import Index
+from dropbox.store.journal import Journal, Transaction
+from dropbox.store.slab import Slab
+from keys.errors import DropBoxError, NoRoom
+from keys.inventory import CellId
+from keys.primitives import Randomness
+
+_WIPED_AT_ONCE = 64
+
+
+@dataclass(slots=True)
+class Plan:
+    """One transaction and what it means for the maps in memory, as (id, slot)."""
+
+    transaction: Transaction
+    added: list[tuple[CellId, int]] = field(default_factory=list)
+    removed: list[tuple[CellId, int]] = field(default_factory=list)
+
+
+class Custody:
+    """Keeps slots, records and memory in step, among threads and forked processes, through any of their deaths."""
+
+    def __init__(self, folder: Folder, slab: Slab, index: Index, journal: Journal, randomness: Randomness) -> None:
+        self._folder = folder
+        self._slab = slab
+        self._index = index
+        self._journal = journal
+        self._randomness = randomness
+        self.counters = Counters()
+        self.claims = Claims(slab.slots)
+        self.directory = Directory(slab.slots)
+        self.counters.unsettled = 1  # Nothing is known yet: the first to take a lock reads the index.
+
+    @contextmanager
+    def settled(self, *, in_transaction: bool = False) -> Iterator[None]:
+        """Hold the memory lock, over maps that agree with the disk.
+
+        Args:
+            in_transaction: the caller holds the transaction lock. Then the maps can be mended at once.
+        """
+        while True:
+            with self._folder.lock(layout.INDEX):
+                if self.counters.unsettled and in_transaction:
+                    self._read_index()
+                if not self.counters.unsettled:
+                    yield
+                    return
+            with self.transaction():
+                pass  # Taking this lock mends.
+
+    @contextmanager
+    def _changing(self, *, in_transaction: bool = False) -> Iterator[None]:
+        """Hold the memory lock to change the maps. An exception, or a kill, leaves them marked as unsettled."""
+        with self.settled(in_transaction=in_transaction):
+            self.counters.unsettled = 1
+            yield
+            self.counters.unsettled = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Hold the transaction lock, over files and maps that agree."""
+        with self._folder.lock(layout.REDO):
+            if self.counters.pending or self.counters.unsettled:
+                self.wipe(self._mend(), in_transaction=True)
+            yield
+
+    def _mend(self) -> list[int]:
+        """Finish what a killed worker or a failed disk left; returns the slots that are to be wiped for it."""
+        with self._folder.lock(layout.INDEX):
+            if not (self.counters.pending or self.counters.unsettled):
+                return []  # Somebody was only changing the maps just then.
+            self.counters.unsettled = 1
+            self._journal.recover()
+            orphans = self._read_index()
+            self.counters.documents_version += 1
+            self.counters.pending = 0
+        return orphans
+
+    def _read_index(self) -> list[int]:
+        """Make the maps anew. Both locks are held. Returns the slots whose record went, now claimed by this process."""
+        stored = {slot: record.cell_id for slot, record in self._index.live()}
+        orphans = self.claims.rebuild(stored, os.getpid())
+        self.directory.rebuild(stored.items())
+        self.counters.generation += 1
+        self.counters.unsettled = 0
+        return orphans
+
+    def commit(self, plan: Plan) -> None:
+        """Make a planned transaction stand, on the disk and for everybody. The caller holds the transaction lock.
+
+        Slots of removed cells end as claims of this process, which must wipe them.
+
+        Raises:
+            NoRoom, Misconfigured: the disk refused. Where `in_doubt` says so afterwards, the transaction may still
+                come to stand; otherwise nothing was changed.
+        """
+        self.counters.pending = 1
+        try:
+            length = self._journal.begin(plan.transaction)
+        except DropBoxError:
+            self._journal.cancel()
+            self.counters.pending = 0
+            raise
+        self._journal.apply(plan.transaction)
+        self._enter(plan)
+        try:
+            self._journal.finish(length)
+        except DropBoxError:
+            return  # It stands. Since it is still marked as pending, the next transaction repeats the overwriting.
+        self.counters.pending = 0
+
+    def _enter(self, plan: Plan) -> None:
+        """Bring the maps in step with a transaction that was just applied."""
+        with self._folder.lock(layout.INDEX):
+            if plan.transaction.documents is not None:
+                self.counters.documents_version += 1
+            if self.counters.unsettled:  # Somebody died while claiming: the index says it all, this plan included.
+                self._read_index()
+                return
+            self.counters.unsettled = 1
+            for cell_id, _ in plan.removed:
+                self.directory.remove(cell_id)
+            for cell_id, slot in plan.added:
+                self.directory.add(cell_id, slot)
+            self.claims.assign((slot for _, slot in plan.added), STORED)
+            self.claims.assign((slot for _, slot in plan.removed), os.getpid())
+            self.counters.generation += 1
+            self.counters.unsettled = 0
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a transaction that failed may still come to stand."""
+        return bool(self.counters.pending)
+
+    def claim(self, keep_free: int) -> int:
+        """Claim a random free slot for this process, leaving at least `keep_free`. Raises: NoRoom."""
+        slot = self._try_claim(keep_free)
+        if slot is None:
+            self.release_dead()
+            slot = self._try_claim(keep_free)
+        if slot is None:
+            raise _full()
+        return slot
+
+    def expect(self, slots: int, keep_free: int) -> None:
+        """Raises: NoRoom: so many slots can't be claimed and still leave `keep_free`."""
+        if self.claims.free < slots + keep_free:
+            self.release_dead()
+        if self.claims.free < slots + keep_free:
+            raise _full()
+
+    def _try_claim(self, keep_free: int) -> int | None:
+        with self._changing():
+            if self.claims.free <= keep_free:
+                return None
+            return self.claims.take(os.getpid(), self._randomness)
+
+    def wipe(self, slots: Sequence[int], *, in_transaction: bool = False) -> None:
+        """Overwrite slots that this process has claimed, and make them free."""
+        for at in range(0, len(slots), _WIPED_AT_ONCE):
+            some = slots[at : at + _WIPED_AT_ONCE]
+            self._slab.wipe(some)
+            self.give_back(some, in_transaction=in_transaction)
+
+    def give_back(self, slots: Sequence[int], *, in_transaction: bool = False) -> None:
+        """Make slots free that this process has claimed, and that hold noise."""
+        with self._changing(in_transaction=in_transaction):
+            self.claims.release(slots)
+
+    def release_worker(self, process: int) -> None:
+        """Overwrite and free what a process that has ended had claimed and not committed."""
+        with self.transaction(), self._changing(in_transaction=True):
+            # Claimed anew under the lock, so that no two who notice the same death free a slot twice.
+            slots = self.claims.owned_by(process)
+            self.claims.assign(slots, os.getpid())
+        self.wipe(slots)
+
+    def release_dead(self) -> None:
+        """Release what any process has claimed that is no more."""
+        for process in self.claims.processes():
+            if not _lives(process):
+                self.release_worker(process)
+
+    def sweep(self) -> None:
+        """Overwrite every free slot that holds a cell or part of one. For start-up, before anybody claims."""
+        leftovers = [slot for slot in self._free_slots() if self._slab.holds_text(slot)]
+        self._slab.wipe(leftovers)
+
+    def _free_slots(self) -> list[int]:
+        with self.settled():
+            return [slot for slot, owner in enumerate(self.claims.owners()) if owner != STORED]
+
+
+def _full() -> NoRoom:
+    return NoRoom("The drop box is full.", "Try again in some days, or send less: text finds room longest.")
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

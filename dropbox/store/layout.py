@@ -1,0 +1,7 @@
+"""The files of the data folder, by name. SPEC store 2."""
+
+SLAB = "cells.slab"
+INDEX = "cells.index"
+DOCUMENTS = "documents"
+REDO = "redo"
+FILES = (SLAB, INDEX, DOCUMENTS, REDO)
