@@ -37,7 +37,7 @@ class Deposit(Protocol):
         """Raises: NoRoom: what is finished may still be committed."""
         ...
 
-    def commit(self) -> None:
+    def commit(self) -> object:
         """Make all finished cells visible at once, after fsync."""
         ...
 
@@ -47,7 +47,7 @@ class Deposit(Protocol):
 class CellStore(Protocol):
     """What the intake asks of the store."""
 
-    def deposit(self, cells: int = 1) -> Deposit:
+    def item(self, cells: int = 1) -> Deposit:
         """Begin an item of so many cells at least. Raises: NoRoom."""
         ...
 
@@ -148,7 +148,7 @@ class Sending:
         return ItemWriter(Kind.TIP, self._tip, item, self._geometry, open_cell)
 
     def _whole(self, item: int, data: bytes, flags: Flags) -> None:
-        deposit = self._store.deposit(1)
+        deposit = self._store.item(1)
         try:
             writer = self.open_item(deposit, item)
             writer.write(data)
@@ -244,7 +244,7 @@ class FileIntake:
         """Claim the first cell and write the file's head; without room, an intake that takes and drops everything."""
         intake = cls(sending, item, name)
         try:
-            intake._deposit = store.deposit(2)
+            intake._deposit = store.item(2)
             intake._writer = sending.open_item(intake._deposit, item)
             intake._writer.write(head)
             intake._head_bytes = len(head)
