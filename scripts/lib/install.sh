@@ -115,12 +115,12 @@ make_environment() {
     fi
     if [[ -e $VENV && ! -e $VENV/lock.stamp ]]; then
         fail "$VENV was not made by this project's scripts, so they leave it alone." \
-            "move it away, or name another folder: MUSTSHARE_VENV=FOLDER ${0##*/}"
+            "move it away, or name another folder: MUSTSHARE_VENV=FOLDER scripts/${0##*/}"
         return
     fi
     if ! python=$(find_python); then
         fail "no Python from 3.11 to 3.13 with its venv module was found." \
-            "install Debian's python3-venv, or name another: PYTHON=python3.12 ${0##*/}"
+            "install Debian's python3-venv, or name another: PYTHON=python3.12 scripts/${0##*/}"
         return
     fi
     say "Python environment: $("$python" --version), as requirements/development.txt locks it …"
