@@ -47,6 +47,7 @@ __all__ = [
     "parse",
     "signers",
     "succeed",
+    "verify",
 ]
 
 TYPE = "manifest"
@@ -187,7 +188,7 @@ def admit(document: SignedDocument, trusted: Manifest | None, network: NetworkId
         Refused: it changes what a network keeps for life.
         Stale: out of order, or out of date.
     """
-    candidate = _succeeded(document, trusted, network)
+    candidate = verify(document, trusted, network)
     if candidate is not trusted:
         # "4. now is within its dates."
         check_dates(candidate, now)
@@ -208,7 +209,7 @@ def admit_run(documents: Sequence[SignedDocument], trusted: Manifest | None, net
         raise ValueError("a run of manifests has at least one")
     latest = trusted
     for document in documents:
-        latest = _succeeded(document, latest, network)
+        latest = verify(document, latest, network)
     if latest is None:
         raise RuntimeError("a run that was followed ends with a manifest")
     if latest is not trusted:
@@ -216,8 +217,12 @@ def admit_run(documents: Sequence[SignedDocument], trusted: Manifest | None, net
     return latest
 
 
-def _succeeded(document: SignedDocument, trusted: Manifest | None, network: NetworkId) -> Manifest:
-    """Steps 1 to 3 of SPEC 10.3."""
+def verify(document: SignedDocument, trusted: Manifest | None, network: NetworkId) -> Manifest:
+    """Take the steps 1 to 3 of SPEC 10.3: all but the dates. For ceremonies, which sign before a manifest is valid.
+
+    Raises:
+        DropBoxError: as `admit` does.
+    """
     # "A candidate equal to the trusted statement is a no-op."
     if trusted is not None and document.statement == trusted.raw and trusted.network == network:
         return trusted

@@ -140,7 +140,7 @@ def _refuse_mixture(shares: Sequence[Share]) -> None:
         raise Malformed("One share was given twice.", "Give each share once.")
     if len(shares) < shares[0].threshold:
         raise Malformed(
-            f"{len(shares)} shares were given, and {shares[0].threshold} are needed.",
+            f"These are too few shares: {len(shares)} of the {shares[0].threshold} that are needed.",
             "Bring more of the shares together.",
         )
 

@@ -96,11 +96,11 @@ def _commands(character: str) -> bool:
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
     """Print rows to standard output: a table on a terminal, tab-separated lines without heading in a pipe."""
-    cells = [[printable(str(cell), lines=sys.stdout.isatty()) for cell in row] for row in rows]
     if not sys.stdout.isatty():
-        for row in cells:
-            print("\t".join(row))
+        for row in rows:
+            print("\t".join(printable(str(cell).replace("\n", " ")) for cell in row))
         return
+    cells = [[printable(str(cell), lines=True) for cell in row] for row in rows]
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -19,7 +19,7 @@ from keys.onion import OnionAddress, parse_onion
 from keys.statement import NetworkId
 
 VERSION = 1
-MIN_STANZAS, MAX_STANZAS = 2, 16
+MIN_STANZAS, DEFAULT_STANZAS, MAX_STANZAS = 2, 6, 16
 MAX_DESK_NUMBER = 127
 MAX_VALID_SECONDS = 366 * 86_400
 MAX_CODENAME_PARAMETERS = 4
@@ -104,7 +104,7 @@ class Terms:
     roots: tuple[SigningKey, ...]
     threshold: int
     founding: Founding
-    recipients: int = 6
+    recipients: int = DEFAULT_STANZAS
     onions: Onions = field(default_factory=Onions)
     codename: tuple[KdfParameters, ...]
     limits: Limits = field(default_factory=Limits)
@@ -192,7 +192,7 @@ def from_fields(fields: Fields) -> Terms:
         # A tip may be sealed to every desk, so there can't be more desks than stanzas. And there must be one:
         # "acknowledged by every desk" would hold for every cell if there were none.
         desks=_list(fields, "desks", recipients, _desk, lambda each: each.key.public, least=1),
-        retired_desks=_list(fields, "retired_desks", MAX_DESK_NUMBER, _number, lambda each: each),
+        retired_desks=_list(fields, "retired_desks", MAX_DESK_NUMBER, parse_desk_number, lambda each: each),
         couriers=_parties(fields, "couriers"),
         partners=_texts(fields, "partners"),
         supporters=_texts(fields, "supporters"),
@@ -233,7 +233,8 @@ def _key(value: Any) -> SigningKey:
     return SigningKey.parse(_text(value))
 
 
-def _number(value: Any) -> int:
+def parse_desk_number(value: Any) -> int:
+    """Read the number of a desk from parsed JSON. Raises: Malformed: not a number from 1 to 127."""
     if type(value) is not int or not 1 <= value <= MAX_DESK_NUMBER:
         raise Malformed(f"A desk's number is a number from 1 to {MAX_DESK_NUMBER}.")
     return value
