@@ -13,7 +13,6 @@ from typing import BinaryIO
 from dropbox.state import Admitted, State
 from dropbox.store import Change, Deposit, Store
 from keys import bulletin, bundle, epochs, inventory, mailbox, manifest, minisign, statement
-from keys.age.recipients import HybridRecipient
 from keys.bundle import Entry, EntryType, OutboundReader
 from keys.cell import Geometry, Sealer, seal_digest
 from keys.encoding import week_of
@@ -25,6 +24,7 @@ from keys.minisign import SignedDocument
 from keys.primitives import Randomness
 
 SECONDS_A_DAY = 86_400
+MAX_BUNDLE_MEMORY = 32 << 20  # Kept until the signature is known: a million acknowledged ids, or 32 documents.
 _ENTRY_OF_DOCUMENT = {
     EntryType.MANIFEST: "manifest",
     EntryType.EPOCHS: "epochs",
@@ -60,6 +60,7 @@ class _Applied:
     acknowledged: list[CellId] = field(default_factory=list)
     documents: list[tuple[int, str, SignedDocument]] = field(default_factory=list)
     addresses: dict[CellId, int] = field(default_factory=dict)
+    memory: int = 0
 
 
 class Box:
@@ -116,7 +117,7 @@ class Box:
         if not now.is_open or not desks or not set(desks) <= set(now.desks):
             raise Stale("The drop box is closed for what you chose.", "Nothing was stored. Try again later.")
         self._raise_floor(now.week)
-        recipients = [HybridRecipient.from_text(now.recipients[desk]) for desk in sorted(set(desks))]
+        recipients = [now.recipients[desk] for desk in sorted(set(desks))]
         return now.week, Sealer(recipients, self.geometry, self._randomness)
 
     def _raise_floor(self, week: int) -> None:
@@ -206,6 +207,10 @@ class Box:
             return self._apply(head, mark, deposit, gathered)
 
     def _gather(self, entry: Entry, desk: int, in_force: Manifest, deposit: Deposit, gathered: _Applied) -> None:
+        if entry.type is not EntryType.CELL:
+            gathered.memory += len(entry.content)
+            if gathered.memory > MAX_BUNDLE_MEMORY:
+                raise Malformed("The bundle holds more documents and acknowledgements than any station writes.")
         if entry.type is EntryType.ACKNOWLEDGEMENT:
             gathered.acknowledged += entry.acknowledged()
         elif entry.type is EntryType.CELL:
@@ -245,6 +250,16 @@ class Box:
                 )
             )
         return Delivery(head.desk, last, listed)
+
+    def documents(self) -> list[tuple[str, SignedDocument]]:
+        """Return every signed document with the name that it has on sticks and on the keys page. SPEC section 14.1."""
+        state = self.admitted().state
+        named = [(f"manifest-{manifest.parse(document.statement).sequence}", document) for document in state.manifests]
+        for desk, document in sorted(state.epochs.items()):
+            named.append((f"epochs-{desk}-{epochs.parse(document.statement).sequence}", document))
+        for name, document in sorted(state.bulletins.items()):
+            named.append((f"bulletin-{name.hex()}", document))
+        return named
 
     def inventory(self) -> tuple[bytes, bytes]:
         """Return a fresh signed inventory: the statement and its detached signature. SPEC section 13."""
