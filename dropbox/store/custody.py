@@ -9,6 +9,7 @@ mends it.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,26 @@ class Plan:
     removed: list[tuple[CellId, int]] = field(default_factory=list)
 
 
+class _Held(threading.local):
+    """Whether this thread holds the transaction lock, and what it is to wipe when it no longer does."""
+
+    def __init__(self) -> None:
+        self.inside = False
+        self.slots: list[int] = []
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        self.inside = True
+        try:
+            yield
+        finally:
+            self.inside = False
+
+    def handed_over(self) -> list[int]:
+        slots, self.slots = self.slots, []
+        return slots
+
+
 class Custody:
     """Keeps slots, records and memory in step, among threads and forked processes, through any of their deaths."""
 
@@ -46,22 +67,17 @@ class Custody:
         self._index = index
         self._journal = journal
         self._randomness = randomness
+        self._held = _Held()
         self.counters = Counters()
         self.claims = Claims(slab.slots)
         self.directory = Directory(slab.slots)
         self.counters.unsettled = 1  # Nothing is known yet: the first to take a lock reads the index.
 
     @contextmanager
-    def settled(self, *, in_transaction: bool = False) -> Iterator[None]:
-        """Hold the memory lock, over maps that agree with the disk.
-
-        Args:
-            in_transaction: the caller holds the transaction lock. Then the maps can be mended at once.
-        """
+    def settled(self) -> Iterator[None]:
+        """Hold the memory lock, over maps that agree with the disk."""
         while True:
             with self._folder.lock(layout.INDEX):
-                if self.counters.unsettled and in_transaction:
-                    self._read_index()
                 if not self.counters.unsettled:
                     yield
                     return
@@ -69,32 +85,46 @@ class Custody:
                 pass  # Taking this lock mends.
 
     @contextmanager
-    def _changing(self, *, in_transaction: bool = False) -> Iterator[None]:
+    def _changing(self) -> Iterator[None]:
         """Hold the memory lock to change the maps. An exception, or a kill, leaves them marked as unsettled."""
-        with self.settled(in_transaction=in_transaction):
+        with self.settled():
             self.counters.unsettled = 1
             yield
             self.counters.unsettled = 0
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Hold the transaction lock, over files and maps that agree."""
-        with self._folder.lock(layout.REDO):
-            if self.counters.pending or self.counters.unsettled:
-                self.wipe(self._mend(), in_transaction=True)
-            yield
+        """Hold the transaction lock, over files and maps that agree. A thread that holds it may take it again.
 
-    def _mend(self) -> list[int]:
-        """Finish what a killed worker or a failed disk left; returns the slots that are to be wiped for it."""
+        What `wipe_afterwards` was given is wiped when the lock is free again: others needn't wait for gigabytes.
+        """
+        if self._held.inside:
+            self._mend()
+            yield
+            return
+        try:
+            with self._folder.lock(layout.REDO), self._held.entered():
+                self._mend()
+                yield
+        finally:
+            self.wipe(self._held.handed_over())
+
+    def wipe_afterwards(self, slots: Sequence[int]) -> None:
+        """Have slots wiped that this process has claimed, at the end of the transaction that this thread holds."""
+        self._held.slots += slots
+
+    def _mend(self) -> None:
+        """Finish what a killed worker or a failed disk left, if anything. The transaction lock is held."""
+        if not (self.counters.pending or self.counters.unsettled):
+            return
         with self._folder.lock(layout.INDEX):
             if not (self.counters.pending or self.counters.unsettled):
-                return []  # Somebody was only changing the maps just then.
+                return  # Somebody was only changing the maps just then.
             self.counters.unsettled = 1
             self._journal.recover()
-            orphans = self._read_index()
+            self.wipe_afterwards(self._read_index())
             self.counters.documents_version += 1
             self.counters.pending = 0
-        return orphans
 
     def _read_index(self) -> list[int]:
         """Make the maps anew. Both locks are held. Returns the slots whose record went, now claimed by this process."""
@@ -108,7 +138,7 @@ class Custody:
     def commit(self, plan: Plan) -> None:
         """Make a planned transaction stand, on the disk and for everybody. The caller holds the transaction lock.
 
-        Slots of removed cells end as claims of this process, which must wipe them.
+        Slots of removed cells are wiped when it is given back.
 
         Raises:
             NoRoom, Misconfigured: the disk refused. Where `in_doubt` says so afterwards, the transaction may still
@@ -123,6 +153,7 @@ class Custody:
             raise
         self._journal.apply(plan.transaction)
         self._enter(plan)
+        self.wipe_afterwards([slot for _, slot in plan.removed])
         try:
             self._journal.finish(length)
         except DropBoxError:
@@ -175,25 +206,21 @@ class Custody:
                 return None
             return self.claims.take(os.getpid(), self._randomness)
 
-    def wipe(self, slots: Sequence[int], *, in_transaction: bool = False) -> None:
+    def wipe(self, slots: Sequence[int]) -> None:
         """Overwrite slots that this process has claimed, and make them free."""
         for at in range(0, len(slots), _WIPED_AT_ONCE):
             some = slots[at : at + _WIPED_AT_ONCE]
             self._slab.wipe(some)
-            self.give_back(some, in_transaction=in_transaction)
-
-    def give_back(self, slots: Sequence[int], *, in_transaction: bool = False) -> None:
-        """Make slots free that this process has claimed, and that hold noise."""
-        with self._changing(in_transaction=in_transaction):
-            self.claims.release(slots)
+            with self._changing():
+                self.claims.release(some)
 
     def release_worker(self, process: int) -> None:
         """Overwrite and free what a process that has ended had claimed and not committed."""
-        with self.transaction(), self._changing(in_transaction=True):
+        with self.transaction(), self._changing():
             # Claimed anew under the lock, so that no two who notice the same death free a slot twice.
             slots = self.claims.owned_by(process)
             self.claims.assign(slots, os.getpid())
-        self.wipe(slots)
+            self.wipe_afterwards(slots)
 
     def release_dead(self) -> None:
         """Release what any process has claimed that is no more."""

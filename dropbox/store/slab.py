@@ -10,7 +10,7 @@ from keys.bundle import CELL_BYTES
 from keys.primitives import Randomness
 
 PAGE_BYTES = 4_096
-_RANGED_SLOTS = 8
+_RANGED_SLOTS = 32
 # An age header and nonce of the most stanzas a network may have (16) is 24,998 bytes of text.
 _HEADER_BYTES = 28_672
 _SECTOR_BYTES = 512

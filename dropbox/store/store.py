@@ -178,9 +178,9 @@ class Store:
             planner = Planner(self._custody, self._index, self._randomness)
             plan = planner.plan(change, written)
             self._stand(plan, change.deposits)
-        kept = {slot for _, slot in plan.added}
-        claimed = [slot for deposit in change.deposits for slot in deposit.slots if slot not in kept]
-        self._custody.wipe([*claimed, *(slot for _, slot in plan.removed)])
+            kept = {slot for _, slot in plan.added}
+            claimed = (slot for deposit in change.deposits for slot in deposit.slots)
+            self._custody.wipe_afterwards([slot for slot in claimed if slot not in kept])
         self._touch()
         return planner.outcome
 
@@ -206,7 +206,8 @@ class Store:
     def exclusive(self) -> Iterator[None]:
         """Hold one more lock, under which alone documents are read in order to be replaced. Dies with its holder.
 
-        It comes before the store's own locks, so `apply` may be called within it.
+        It comes before the store's own locks, so `apply` may be called within it, and texts that arrive meanwhile don't
+        wait for it. A thread that holds it must not take it again.
         """
         with self._folder.lock(layout.DOCUMENTS):
             yield
