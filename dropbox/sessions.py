@@ -26,7 +26,7 @@ _DIGEST_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who is here, as far as anybody can know: a label, the stretched key, and when it began and was last seen."""
+    """Who is here, as far as anybody can know: a label, the stretched keys, and when it began and was last seen."""
 
     label: str
     stretched: bytes
@@ -58,12 +58,12 @@ class Sessions:
         self._revoked = mmap.mmap(-1, 8 + _REVOKED_PLACES * _DIGEST_BYTES)
 
     def begin(self, stretched: bytes) -> Session:
-        """Begin a session for a codename's stretched key (32 bytes)."""
+        """Begin a session for a codename's stretched keys: 32 bytes for each set of KDF parameters of the manifest."""
         now = self._clock()
         return Session(self._randomness(LABEL_BYTES).hex(), stretched, now, now)
 
     def cookie(self, session: Session) -> tuple[str, str]:
-        """Return the cookie's name and value; the value always has the same length."""
+        """Return the cookie's name and value; the value's length is the same for everybody."""
         label = bytes.fromhex(session.label)
         plain = label + session.stretched + u64(session.began) + u64(self._clock())
         return COOKIE_PREFIX + session.label, urlsafe_b64encode(self._box.seal(plain)).decode()
@@ -76,7 +76,7 @@ class Sessions:
         """
         try:
             reader = Reader(self._box.open(urlsafe_b64decode(value.encode("ascii"))))
-            inner, stretched = reader.take(LABEL_BYTES).hex(), reader.take(KEY_BYTES)
+            inner, stretched = reader.take(LABEL_BYTES).hex(), reader.take(max(reader.left - 16, 0))
             session = Session(inner, stretched, reader.u64(), reader.u64())
         except (Malformed, NotAuthentic, ValueError) as error:
             raise _expired() from error
