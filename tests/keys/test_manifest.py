@@ -278,7 +278,7 @@ def test_no_field_may_be_missing(name: str) -> None:
         manifest.parse(NEWSROOM.manifest.raw.split(b"\n\n", 1)[0] + b"\n\n" + to_json(body))
 
 
-OTHER_KINDS = [None, True, 1, -1, "x", [], {}, [1], [{}], 2**53 - 1]
+OTHER_KINDS: list[Any] = [None, True, 1, -1, "x", [], {}, [1], [{}], 2**53 - 1]
 GOOD = [
     *((name, 1) for name in ("version", "threshold", "bulletin_signatures")),
     *((name, []) for name in ("retired_desks", "servers", "couriers", "partners", "supporters")),
