@@ -22,6 +22,7 @@ from keys.inventory import CellId, Health
 from keys.manifest import Manifest
 from keys.minisign import SignedDocument
 from keys.primitives import Randomness
+from keys.statement import NetworkId
 
 SECONDS_A_DAY = 86_400
 MAX_BUNDLE_MEMORY = 32 << 20  # Kept until the signature is known: a million acknowledged ids, or 32 documents.
@@ -129,6 +130,20 @@ class Box:
         with self.store.exclusive():
             state = edit(State.decode(self.store.documents()))
             self.store.apply(Change(documents=state.encode()))
+
+    def join(self, network: NetworkId) -> None:
+        """Belong to a network from now on, before its first manifest is admitted.
+
+        Raises:
+            Refused: this server belongs to another one already; its cells are sealed for that.
+        """
+
+        def settle(state: State) -> State:
+            if state.manifests:
+                raise Refused("This server belongs to a network already.", "Make a new server for another network.")
+            return replace(state, network=network)
+
+        self._change(settle)
 
     def admit(self, documents: Iterable[SignedDocument]) -> list[str]:
         """Take in documents that lie at hand (at founding, by an administrator); return what was admitted, in words.

@@ -1,0 +1,165 @@
+"""The command `dropbox-server`: init, admit, serve, status."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress as Bar
+
+from dropbox.box import Box
+from dropbox.home import UNFOUNDED, Home, found
+from dropbox.serving import memory
+from dropbox.state import Admitted, State
+from dropbox.store import Status, Store
+from dropbox.store import status as look_at
+from keys import cards, files, statement, terminal
+from keys.encoding import from_hex, week_of
+from keys.errors import Refused
+from keys.minisign import MAX_DOCUMENT_BYTES, SignedDocument, SigningKey
+from keys.primitives import system_randomness
+from keys.statement import NetworkId
+from keys.terms import Party
+
+CELLS_A_GIB = 4_096
+MAX_DOCUMENT_FILE_BYTES = MAX_DOCUMENT_BYTES + 65_536
+
+with_home = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("/var/lib/mustshare"),
+    show_default=True,
+    help="The server's folder.",
+)
+
+
+@click.group()
+def cli() -> None:
+    """Run a drop box: it takes tips over Tor, seals them as they stream in, and keeps only ciphertext."""
+
+
+@cli.command()
+@with_home
+@click.option("--name", required=True, help="The server's name in the manifest: a-z, 0-9 and -.")
+@click.option("--gib", type=click.IntRange(1, 4_096), default=40, show_default=True, help="Room for cells, in GiB.")
+@terminal.with_json
+def init(home: Path, name: str, gib: int, as_json: bool) -> None:
+    """Make a server: its folder, all of its room filled with noise, and its key. Prints the key's public card."""
+    place = Home(home)
+    key = place.settle(name, gib * CELLS_A_GIB, system_randomness)
+    _create(place, gib * CELLS_A_GIB)
+    card = home / f"server-{name}.card"
+    files.write_file(card, cards.compose(cards.ServerCard(Party(key.name, SigningKey.of(key.seed)))), private=False)
+    told = {"home": str(home), "card": str(card), "cells": gib * CELLS_A_GIB}
+    _show(told, as_json)
+    terminal.note("Give the card to the roots: the manifest must list it. Then: dropbox-server admit MANIFEST EPOCHS…")
+
+
+def _create(place: Home, slots: int) -> None:
+    with Bar(transient=True, console=Console(stderr=True)) as bar:
+        task = bar.add_task("filling the room with noise", total=None)
+        Store.create(place.data, slots, progress=lambda done, of: bar.update(task, completed=done, total=of))
+    with place.open_store(system_randomness) as store:
+        found(store)
+
+
+@cli.command()
+@with_home
+@click.option("--network", metavar="ID", help="The network's id (64 hex digits), for the first manifest.")
+@click.argument("documents", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@terminal.with_json
+def admit(home: Path, network: str | None, documents: tuple[Path, ...], as_json: bool) -> None:
+    """Take in signed documents (manifest, epoch lists, bulletins) while the server is stopped.
+
+    The first manifest needs the network's id, which somebody must have read to you from the ceremony's paper.
+    """
+    place = Home(home)
+    given = [SignedDocument.decode(files.read_file(path, MAX_DOCUMENT_FILE_BYTES)) for path in documents]
+    given.sort(key=lambda document: statement.type_of(document.statement) != "manifest")
+    with place.open_store(system_randomness) as store:
+        box = Box(store, place.key(), lambda: int(time.time()), system_randomness, "")
+        if box.admitted().state.network == UNFOUNDED:
+            if network is None:
+                raise Refused("This server belongs to no network yet.", "Add --network with the network's id.")
+            box.join(NetworkId(from_hex(network.strip().lower(), 32)))
+        told = box.admit(given)
+    _show({"admitted": told}, as_json)
+
+
+@cli.command()
+@with_home
+@click.option(
+    "--run",
+    "run_folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("/run/mustshare"),
+    show_default=True,
+    help="For sockets and locks, on a memory file system.",
+)
+@click.option("--group", help="The group that may connect to the sockets: tor's.")
+@click.option("--without-circuits", is_flag=True, hidden=True, help="For tests without tor.")
+def serve(home: Path, run_folder: Path, group: str | None, without_circuits: bool) -> int:
+    """Serve both sites until stopped, each on a Unix socket below the run folder."""
+    memory.poison_frees()
+    memory.shield()
+    from dropbox.service import COLLECT_SOCKET, SOURCE_SOCKET, Server
+
+    server = Server(Home(home), run_folder.absolute(), lambda: int(time.time()))
+
+    def ready() -> None:
+        click.echo(f"ready: {run_folder / SOURCE_SOCKET} and {run_folder / COLLECT_SOCKET}")
+
+    return server.serve(group=group, circuits=not without_circuits, on_ready=ready)
+
+
+@cli.command()
+@with_home
+@terminal.with_json
+def status(home: Path, as_json: bool) -> None:
+    """Say whether the box is open, for whom and until when, and how much room there is. Nothing about tips."""
+    place = Home(home)
+    settings = place.settings()
+    facts = facts_of(look_at(place.data), settings.name, int(time.time()))
+    _show(facts, as_json)
+
+
+def facts_of(found_there: Status, name: str, now: int) -> dict[str, Any]:
+    """What `status` tells."""
+    admitted = Admitted.verify(State.decode(found_there.documents), now)
+    opening = admitted.open_at(now)
+    in_force = admitted.manifest
+    return {
+        "server": name,
+        "network": admitted.state.network.hex() if admitted.state.network != UNFOUNDED else "",
+        "open": opening.is_open,
+        "closed_because": opening.reason.value if opening.reason else "",
+        "open_desks": list(opening.desks),
+        "manifest": in_force.sequence if in_force else 0,
+        "practice": bool(in_force and in_force.practice),
+        "days_left_manifest": max(0, (in_force.valid_until - now) // 86_400) if in_force else 0,
+        "weeks_left_epochs": {
+            str(desk): max(0, each.weeks[-1] + 1 - week_of(now)) for desk, each in sorted(admitted.lists.items())
+        },
+        "documents_that_do_not_verify": admitted.rejected,
+        "slots": found_there.slots,
+        "free_slots": found_there.slots - found_there.stored,
+    }
+
+
+def _show(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        terminal.show_json(facts)
+    else:
+        terminal.show_facts(facts)
+
+
+def main() -> None:
+    """Run the command, and exit with its code."""
+    terminal.run(cli, "dropbox-server")
+
+
+if __name__ == "__main__":
+    main()

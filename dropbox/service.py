@@ -1,0 +1,155 @@
+"""Puts the server together: which sites, lanes and processes, and what they share. DESIGN section 5."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dropbox.box import Box
+from dropbox.collect import app as collect
+from dropbox.collect.logins import Logins
+from dropbox.home import Home
+from dropbox.intake.progress import Board
+from dropbox.replies import Mailboxes
+from dropbox.serving import launch
+from dropbox.serving.gate import SENDING, Gate
+from dropbox.serving.head import Circuits
+from dropbox.serving.lanes import Lane, Route
+from dropbox.serving.plan import Crew, Plan, Site
+from dropbox.sessions import Sessions
+from dropbox.source import app as source
+from dropbox.source.context import Context
+from dropbox.store import Store
+from keys.cell import Geometry
+from keys.errors import DropBoxError
+from keys.manifest import Manifest
+from keys.primitives import system_randomness
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+SOURCE_SOCKET = "source/http.sock"
+COLLECT_SOCKET = "collect/http.sock"
+STIR_SECONDS = 60.0
+SMALL_UPLOAD_BYTES = 512 * 1024
+SMALL_FORM_BYTES = 64 * 1024
+FORM_OVERHEAD_BYTES = 1 << 20
+MAX_BUNDLE_BYTES = 4 << 30
+DISTRIBUTION = "mustshare-dropbox"
+_POST_PATHS = ("/th/send/*", "/en/send/*", "/th/inbox/*", "/en/inbox/*")
+_LOGIN_PATHS = ("/th/return", "/en/return")
+
+
+def plan(run_folder: Path, largest_upload: int, *, group: str | None, circuits: bool) -> Plan:
+    """Return which sites stand on which sockets below the run folder, with their lanes.
+
+    Args:
+        largest_upload: bytes of the largest form that the manifest's limits allow.
+        circuits: every connection must begin with tor's circuit line; without it, limits per circuit don't work.
+    """
+    required = Circuits.REQUIRED if circuits else Circuits.OPTIONAL
+    source_site = Site(
+        name="source",
+        socket=run_folder / SOURCE_SOCKET,
+        lanes=(
+            Lane("pages", threads=8, max_body_bytes=SMALL_FORM_BYTES, gathers=True),
+            Lane("login", threads=4, max_body_bytes=SMALL_FORM_BYTES, gathers=True),
+            Lane("text", threads=8, max_body_bytes=SMALL_UPLOAD_BYTES, gathers=True),
+            Lane("files", threads=512, max_body_bytes=largest_upload, per_circuit=4),
+        ),
+        crews=(Crew("pages", ("pages", "login", "text")), Crew("files", ("files",), processes=2, door=False)),
+        routes=(
+            *(Route("files", path, over_bytes=SMALL_UPLOAD_BYTES) for path in _POST_PATHS),
+            *(Route("text", path) for path in _POST_PATHS),
+            *(Route("login", path) for path in _LOGIN_PATHS),
+        ),
+        circuits=required,
+    )
+    collect_site = Site(
+        name="collect",
+        socket=run_folder / COLLECT_SOCKET,
+        lanes=(Lane("couriers", threads=8, max_body_bytes=MAX_BUNDLE_BYTES),),
+        crews=(Crew("couriers", ("couriers",)),),
+        circuits=required,
+    )
+    return Plan(sites=(source_site, collect_site), run_folder=run_folder, group=group)
+
+
+def largest_upload(in_force: Manifest | None) -> int:
+    """The bytes of the largest form that a manifest allows; a box without a manifest takes nothing anyway."""
+    if in_force is None:
+        return SMALL_UPLOAD_BYTES
+    return in_force.limits.files * in_force.limits.file_bytes + FORM_OVERHEAD_BYTES
+
+
+class Server:
+    """One running server: made in the arbiter; the applications it makes are shared by all workers."""
+
+    def __init__(self, home: Home, run_folder: Path, clock: Callable[[], int]) -> None:
+        self._home = home
+        self._run_folder = run_folder
+        self._clock = clock
+        self._store: Store = home.open_store(system_randomness)
+        self.box = Box(self._store, home.key(), clock, system_randomness, version(DISTRIBUTION))
+
+    def applications(self) -> Mapping[str, WSGIApplication]:
+        """Make both sites. Called once, before any worker is forked."""
+        gate = Gate(self._run_folder / "gate")
+        progress_lock = self._run_folder / "progress.lock"
+        progress_lock.touch(mode=0o600)
+
+        def place(sending: bool, circuit: int | None) -> AbstractContextManager[None]:
+            return gate.place(SENDING if sending else "login", circuit)
+
+        context = Context(
+            box=self.box,
+            cells=self._store,
+            mailboxes=Mailboxes(self._store, self._geometry(), system_randomness),
+            sessions=Sessions(system_randomness, self._clock),
+            board=Board(2_048, str(progress_lock)),
+            gate=place,
+            randomness=system_randomness,
+            milliseconds=lambda: time.monotonic_ns() // 1_000_000,
+        )
+        logins = Logins(system_randomness, self._clock)
+        return {
+            "source": source.create_app(context),
+            "collect": collect.create_app(self.box, logins, self._home.settings().name),
+        }
+
+    def _geometry(self) -> Geometry:
+        in_force = self.box.admitted().manifest
+        return Geometry(in_force.recipients if in_force else 6)
+
+    def worker_started(self, crew: str) -> None:
+        """Start the timer in one crew: it rewrites a free place now and then, so that file times mean nothing."""
+        if crew == "source/pages":
+            threading.Thread(target=self._stir, daemon=True).start()
+
+    def _stir(self) -> None:
+        while True:
+            time.sleep(STIR_SECONDS)
+            try:
+                self._store.stir()
+            except DropBoxError:
+                continue  # The disk refuses: uploads say so; the next round tries again.
+
+    def worker_ended(self, process: int) -> None:
+        """Free what a worker that ended was still writing."""
+        self._store.release_worker(process)
+
+    def serve(self, *, group: str | None, circuits: bool, on_ready: Callable[[], None]) -> int:
+        """Serve until told to stop; return the exit code."""
+        sizes = largest_upload(self.box.admitted().manifest)
+        return launch.serve(
+            self.applications,
+            plan(self._run_folder, sizes, group=group, circuits=circuits),
+            on_ready=on_ready,
+            on_worker_start=self.worker_started,
+            on_worker_exit=self.worker_ended,
+        )
