@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import io
+import logging
+
+from dropbox.serving.journal import ScrubbingFormatter, SilentErrors, describe
+from dropbox.serving.reply import wire_head
+
+
+def error_with_canaries() -> Exception:
+    try:
+        try:
+            raise KeyError("canary")
+        except KeyError:
+            wire_head("canary", [])
+    except ValueError as error:
+        return error
+    raise RuntimeError("it must fail")
+
+
+def test_an_exception_is_told_by_type_and_place() -> None:
+    told = describe(error_with_canaries())
+    assert told.startswith("ValueError at dropbox.serving.reply:")
+    assert "from KeyError at an unknown place" in told
+    assert "canary" not in told
+
+
+def test_a_circle_of_causes_ends() -> None:
+    one, other = ValueError(), KeyError()
+    one.__cause__, other.__cause__ = other, one
+    assert describe(one).count("ValueError") == 1
+
+
+def test_a_log_line_holds_no_traceback() -> None:
+    lines = io.StringIO()
+    handler = logging.StreamHandler(lines)
+    handler.setFormatter(ScrubbingFormatter("%(levelname)s %(message)s"))
+    log = logging.Logger("test")
+    log.addHandler(handler)
+    try:
+        raise error_with_canaries()
+    except ValueError:
+        log.exception("It %s", "broke", stack_info=True)
+    assert lines.getvalue().startswith("ERROR It broke: ValueError at dropbox.serving.reply:")
+    assert "canary" not in lines.getvalue()
+    assert lines.getvalue().count("\n") == 1
+
+
+def test_what_frameworks_write_about_errors_is_not_kept() -> None:
+    assert SilentErrors().write("canary") == 6
