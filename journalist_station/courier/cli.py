@@ -1,0 +1,135 @@
+"""The command `dropbox-courier`: one errand between the drop box and the sticks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from journalist_station.courier.stick import Stick
+from journalist_station.courier.sync import Courier, Errand
+from journalist_station.courier.wire import Connect, Wire, through_socket, through_tor
+from keys import files, keyfile, manifest, terminal
+from keys.errors import Misconfigured, NotForUs
+from keys.keyfile import SignerKeyFile
+from keys.manifest import Manifest
+from keys.minisign import MAX_DOCUMENT_BYTES, SignedDocument
+from keys.terminal import Passphrases
+
+MAX_DOCUMENT_FILE_BYTES = MAX_DOCUMENT_BYTES + 65_536
+INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def cli() -> None:
+    """Carry sealed cells and signed bundles between the drop box and the stations' sticks."""
+
+
+@cli.command()
+@click.option(
+    "--out",
+    "sticks",
+    multiple=True,
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A mounted stick; give one for each desk that this trip serves.",
+)
+@click.option("--manifest", "manifest_file", required=True, type=INPUT, help="The newsroom's signed manifest.")
+@click.option("--key", "key_file", required=True, type=INPUT, help="This courier's key file.")
+@click.option("--server", help="Which server of the manifest.  [default: its only one]")
+@click.option("--socks", default="127.0.0.1:9050", show_default=True, metavar="HOST:PORT", help="Tor's SOCKS port.")
+@click.option("--socket", "unix_socket", hidden=True, type=click.Path(path_type=Path), help="For tests without tor.")
+@terminal.with_passphrase_fd
+@terminal.with_json
+def sync(
+    sticks: tuple[Path, ...],
+    manifest_file: Path,
+    key_file: Path,
+    server: str | None,
+    socks: str,
+    unix_socket: Path | None,
+    passphrases: Passphrases,
+    as_json: bool,
+) -> None:
+    """Deliver what the sticks bring, fetch what they lack, wipe what is confirmed. Safe to run again at any time."""
+    in_force = manifest.parse(SignedDocument.decode(files.read_file(manifest_file, MAX_DOCUMENT_FILE_BYTES)).statement)
+    name = _server_name(in_force, server)
+    key = keyfile.unlock(files.read_file(key_file, keyfile.MAX_BYTES), passphrases.ask(f"the key file {key_file.name}"))
+    if not isinstance(key, SignerKeyFile) or key.type != "courier":
+        raise NotForUs("This isn't a courier's key file.", "Make one with newsroom-keys courier new.")
+    host = in_force.onions.collect[0] if in_force.onions.collect else "collect"
+    connect = _connect(host, socks, name) if unix_socket is None else through_socket(unix_socket)
+    places = [Stick(path, in_force.network, name) for path in sticks]
+    with _Told() as told:
+        errand = Courier(Wire(str(host), connect), in_force, name, key.secret, told).sync(places)
+    _show(errand, as_json)
+
+
+def _server_name(in_force: Manifest, wanted: str | None) -> str:
+    names = [server.name for server in in_force.servers]
+    if wanted is None and len(names) == 1:
+        return names[0]
+    if wanted not in names:
+        raise NotForUs("Say which server to go to.", f"Add --server with one of: {', '.join(names)}.")
+    return wanted
+
+
+def _connect(host: str, socks: str, isolation: str) -> Connect:
+    socks_host, _, port = socks.rpartition(":")
+    if not socks_host or not port.isascii() or not port.isdecimal():
+        raise Misconfigured("Tor's SOCKS port is written HOST:PORT.", "For Tails and Debian: 127.0.0.1:9050.")
+    return through_tor(host, 80, socks_host, int(port), isolation)
+
+
+class _Told:
+    """Shows one bar for the fetching, and a line for everything else, where somebody is looking."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task("connecting through Tor", total=None)
+
+    def __enter__(self) -> _Told:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        self._bar.update(self._task, description=what, completed=done, total=of or None)
+
+
+def _show(errand: Errand, as_json: bool) -> None:
+    if as_json:
+        terminal.show_json(
+            {
+                "delivered": errand.delivered,
+                "wiped": errand.wiped,
+                "fetched": errand.fetched,
+                "gone": errand.gone,
+                "listed": errand.listed,
+                "inventory": errand.inventory,
+                "troubles": [{"bundle": name, "why": why} for name, why in errand.troubles],
+            }
+        )
+        return
+    rows: list[tuple[str, object]] = [(f"cells fetched to {name}", count) for name, count in errand.fetched.items()]
+    rows += [("cells in the inventory", errand.listed), ("bundles delivered", errand.delivered)]
+    rows += [("bundles confirmed and wiped", errand.wiped)]
+    if errand.gone:
+        rows.append(("cells that were gone or damaged", errand.gone))
+    rows += [(f"not taken: {name}", why) for name, why in errand.troubles]
+    terminal.show_table(("", ""), rows, title="What was carried")
+    terminal.note("Next: take each stick to its station and run: journalist-station import STICK")
+
+
+def main() -> None:
+    """Run the command, and exit with its code."""
+    terminal.run(cli, "dropbox-courier")
+
+
+if __name__ == "__main__":
+    main()
