@@ -57,13 +57,13 @@ def sync(
     in_force = manifest.parse(SignedDocument.decode(files.read_file(manifest_file, MAX_DOCUMENT_FILE_BYTES)).statement)
     name = _server_name(in_force, server)
     key = keyfile.unlock(files.read_file(key_file, keyfile.MAX_BYTES), passphrases.ask(f"the key file {key_file.name}"))
-    if not isinstance(key, SignerKeyFile) or key.type != "courier":
+    if not isinstance(key, SignerKeyFile) or key.role != "courier":
         raise NotForUs("This isn't a courier's key file.", "Make one with newsroom-keys courier new.")
     host = in_force.onions.collect[0] if in_force.onions.collect else "collect"
     connect = _connect(host, socks, name) if unix_socket is None else through_socket(unix_socket)
     places = [Stick(path, in_force.network, name) for path in sticks]
     with _Told() as told:
-        errand = Courier(Wire(str(host), connect), in_force, name, key.secret, told).sync(places)
+        errand = Courier(Wire(str(host), connect), in_force, name, key.seed, told).sync(places)
     _show(errand, as_json)
 
 
