@@ -97,14 +97,14 @@ class ArmorReader:
     def _begin(self) -> bytes:
         """Skip white space and the first line; return the line end that it has, and all the others must have."""
         left = MAX_SPACE_BYTES
-        while left > 0:
-            line = self._reader.readline(left + 1) or b""
+        while left >= 0:
+            line = self._reader.readline(MAX_SPACE_BYTES) or b""
+            if line in (BEGIN + b"\n", BEGIN + b"\r\n"):
+                return line[len(BEGIN) :]
             if line.strip(_SPACE) or not line.endswith(b"\n"):
                 break
             left -= len(line)
-        if line not in (BEGIN + b"\n", BEGIN + b"\r\n"):
-            raise ArmorMalformed("This is not an armored age file.")
-        return line[len(BEGIN) :]
+        raise ArmorMalformed("This is not an armored age file.")
 
     def _line(self) -> bytes:
         line = self._reader.readline(_MAX_LINE_BYTES) or b""
@@ -136,11 +136,11 @@ def dearmored(text: bytes) -> bytes:
 
 
 def _decode(line: bytes) -> bytes:
-    """Decode one line of padded base64, in its one canonical spelling."""
+    """Decode one line of padded base64, in its one canonical spelling; its length was bounded when it was read."""
     try:
         decoded = binascii.a2b_base64(line, strict_mode=True)
     except binascii.Error as error:
         raise ArmorMalformed("A line of armor is not base64.") from error
-    if not decoded or len(line) > COLUMNS or binascii.b2a_base64(decoded, newline=False) != line:
-        raise ArmorMalformed("A line of armor is empty, too long, or not canonical base64.")
+    if not decoded or binascii.b2a_base64(decoded, newline=False) != line:
+        raise ArmorMalformed("A line of armor is empty, or not canonical base64.")
     return decoded

@@ -115,8 +115,8 @@ def parse(reader: Reader) -> Header:
         if len(stanzas) == MAX_STANZAS:
             raise HeaderMalformed(f"A header has more than {MAX_STANZAS} stanzas.")
         stanzas.append(_stanza(line, lines))
-    mark, space, mac_text = line.partition(" ")
-    if not stanzas or mark != _MAC_MARK or not space:
+    mark, _, mac_text = line.partition(" ")
+    if not stanzas or mark != _MAC_MARK:
         raise HeaderMalformed("A header has no stanza, or a line that is neither a stanza's nor the MAC's.")
     mac = decode(mac_text)
     if len(mac) != MAC_BYTES:

@@ -19,7 +19,7 @@ DEFAULT_LOG_N = 18
 MAX_LOG_N = 20
 
 _SALT_LABEL = b"age-encryption.org/v1/scrypt"
-_WORK_FACTOR = re.compile(r"[1-9][0-9]*\Z", re.ASCII)
+_WORK_FACTOR = re.compile(r"[1-9][0-9]*\Z")
 
 
 class WorkRefused(Refused):
