@@ -18,6 +18,7 @@ from keys.encoding import Fields
 from keys.errors import Malformed
 from keys.languages import MAX_NAME_BYTES, Text
 from keys.manifest import Manifest
+from keys.minisign import MAX_SIGNATURES
 from keys.onion import OnionAddress, parse_onion
 from keys.primitives import ARGON2_SALT_BYTES, Randomness
 from keys.terms import (
@@ -126,11 +127,16 @@ def terms_of(
     limits = _limits(tables.object("limits"))
     tables.done()
 
-    def read(name: str, kind: type[_T]) -> list[_T]:
-        return [_card(card, each, kind) for each in network.array(name, MAX_LISTED)]
+    def read(name: str, kind: type[_T], most: int = MAX_LISTED) -> list[_T]:
+        found = [_card(card, each, kind) for each in network.array(name, most)]
+        if len({each.key for each in found}) != len(found):
+            raise Malformed(f"The plan's {name} list one key twice.", "Name each card once.")
+        return found
 
-    roots = tuple(root.key for root in read("roots", RootCard))
-    threshold = network.integer("threshold", 1, max(1, len(roots)))
+    roots = tuple(root.key for root in read("roots", RootCard, MAX_SIGNATURES))
+    if not roots:
+        raise Malformed("The plan has no roots.", "Name the card of everybody who may sign.")
+    threshold = network.integer("threshold", 1, len(roots))
     founding = previous.founding if previous else Founding(randomness(NONCE_BYTES), roots, threshold)
     valid_from = _day(network.text("valid_from"), now)
     terms = Terms(
