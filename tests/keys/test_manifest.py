@@ -245,6 +245,7 @@ def test_a_machine_that_missed_some_catches_up_with_a_run() -> None:
             manifest.admit_run(broken, None, newsroom.network, newsroom.now)
     with pytest.raises(Stale):
         manifest.admit_run(newsroom.documents[:2], None, newsroom.network, newsroom.now)
+    assert manifest.verify_run(newsroom.documents[:2], None, newsroom.network).sequence == 2
 
 
 @pytest.mark.parametrize(
