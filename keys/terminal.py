@@ -101,7 +101,9 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, titl
             print("\t".join(printable(str(cell).replace("\n", " ")) for cell in row))
         return
     cells = [[printable(str(cell), lines=True) for cell in row] for row in rows]
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", show_header=any(columns))
+    table = Table(
+        title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", show_header=any(columns)
+    )
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in cells:
