@@ -1,0 +1,326 @@
+"""Importing: from sticks to threads and files. Idempotent, and atomic for each cell and each item.
+
+First each server's documents and inventory are verified, and what it lists is remembered. Then every cell on the sticks
+whose fate is open is compared with what the server signed, and opened: messages are committed in small batches, files
+when all cells of this import are known. A kill at any moment loses at most what wasn't committed yet; the next import
+does it again. What is damaged, exchanged or not for this desk is counted, never fatal.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from journalist_station.vault import assembling, confirming, epochs, inner, journal, threads
+from journalist_station.vault.assembling import FileCell
+from journalist_station.vault.database import cells as rows
+from journalist_station.vault.database import tips as tip_rows
+from journalist_station.vault.database.cells import Fate
+from journalist_station.vault.database.tips import ItemState, RunRow
+from journalist_station.vault.opening import BATCH_CELLS, Batch, Outcome, Sorted, Wanted, sort_cells
+from journalist_station.vault.stick import Part, Stick, open_part
+from journalist_station.vault.threads import Admission
+from journalist_station.vault.vault import Vault
+from keys import bundle
+from keys import epochs as lists
+from keys.age import HybridIdentity
+from keys.bundle import CELL_BYTES
+from keys.encoding import week_of
+from keys.errors import DropBoxError
+from keys.inventory import ID_BYTES, CellId
+
+Key = tuple[bytes, int]
+"""A tip's id and an item's number in it."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What an import did. Counts are of this import alone.
+
+    `problems` are what was wrong with a server's part of a stick, each with the server's name; the rest was imported.
+    """
+
+    inventories: dict[str, int] = field(default_factory=dict)
+    manifest: int | None = None
+    cells: int = 0
+    held: int = 0
+    foreign: int = 0
+    damaged: int = 0
+    unlisted: int = 0
+    refused: int = 0
+    referrals: int = 0
+    cut_short: int = 0
+    messages: int = 0
+    new_threads: int = 0
+    files: int = 0
+    opened_inside: int = 0
+    waiting: int = 0
+    delivered: int = 0
+    sent_again: int = 0
+    problems: list[tuple[str, DropBoxError]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    threads: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far an import is: bytes of cells done, of how many."""
+
+    done: int
+    total: int
+
+
+def import_sticks(
+    vault: Vault,
+    sticks: Sequence[Stick],
+    now: int,
+    *,
+    workers: int | None = None,
+    progress: Callable[[Step], object] = lambda step: None,
+) -> Report:
+    """Import everything that sticks bring, and write on each which cells needn't come again.
+
+    Args:
+        workers: how many processes open cells; as many as there are cores when left out and when it pays.
+
+    Raises:
+        Misconfigured: another program is working with the vault.
+        NoRoom: the vault's disk is full; what was committed before stays.
+        OSError: a stick was pulled out or is broken; what was committed before stays.
+    """
+    with vault.exclusive():
+        return _Import(vault, sticks, now, workers, progress).run()
+
+
+class _Import:
+    def __init__(
+        self,
+        vault: Vault,
+        sticks: Sequence[Stick],
+        now: int,
+        workers: int | None,
+        progress: Callable[[Step], object],
+    ) -> None:
+        self._vault = vault
+        self._database = vault.database
+        self._sticks = sticks
+        self._now = now
+        self._workers = workers
+        self._progress = progress
+        self._report = Report()
+        self._done = self._total = 0
+        self._fates: list[tuple[bytes, Fate]] = []
+        self._noted: set[bytes] = set()
+
+    def run(self) -> Report:
+        self._vault.files.sweep(tip_rows.all_files(self._database))
+        threads_before = len(tip_rows.threads(self._database))
+        for stick in self._sticks:
+            for server in stick.servers():
+                self._take_word(stick, server)
+        batches = list(self._batches())
+        self._total = sum(len(batch.cells) for batch in batches) * CELL_BYTES
+        if batches:
+            self._open(batches)
+        self._report.new_threads = len(tip_rows.threads(self._database)) - threads_before
+        self._report.waiting = tip_rows.count_missing(self._database)
+        report = self._report
+        journal.record(
+            self._database,
+            self._now,
+            "import",
+            inventories=report.inventories,
+            cells=report.cells,
+            messages=report.messages,
+            files=report.files,
+            damaged=report.damaged,
+            unlisted=report.unlisted,
+            refused=report.refused,
+        )
+        write_known(self._vault, self._sticks, report)
+        return report
+
+    def _take_word(self, stick: Stick, server: str) -> None:
+        """Admit a server's documents and inventory from a stick, or say why not."""
+        try:
+            self._take_documents(stick, server)
+            self._vault.manifest_in_date(self._now)
+            self._vault.manifest.server(server)
+            confirming.take_inventory(self._vault, stick, server, self._now, self._report)
+        except DropBoxError as error:
+            self._report.problems.append((server, error))
+
+    def _take_documents(self, stick: Stick, server: str) -> None:
+        documents = stick.documents(server)
+        names = [name for name in documents if name.startswith("manifest-")]
+        names = [name for name in names if int(name.removeprefix("manifest-")) > self._vault.manifest.sequence]
+        following = sorted(names, key=lambda name: int(name.removeprefix("manifest-")))
+        if following:
+            try:
+                if self._vault.admit_manifests([documents[name] for name in following], self._now):
+                    self._report.manifest = self._vault.manifest.sequence
+            except DropBoxError as error:
+                self._report.problems.append((server, error))
+        for name in documents:
+            if name.startswith(f"epochs-{self._vault.desk}-"):
+                try:
+                    published = lists.parse(documents[name].statement, self._vault.network)
+                    lists.admit(documents[name], self._vault.manifest, None, 0, self._now)
+                except DropBoxError:
+                    continue
+                if published.desk == self._vault.desk and epochs.note_published(self._vault, published.sequence):
+                    self._report.warnings.append(
+                        f"The server {server} shows epoch list {published.sequence} of this desk, which this vault "
+                        "didn't make: it opens nothing of what is sealed to it."
+                    )
+
+    def _batches(self) -> Iterator[Batch]:
+        """Yield the cells on the sticks whose fate is open and that are listed, each once or more often."""
+        wanted: dict[str, dict[bytes, bytes]] = {}
+        listed: dict[str, frozenset[bytes]] = {}
+        known = rows.servers(self._database)
+        for stick in self._sticks:
+            for server in stick.servers():
+                if server not in known:
+                    continue  # No inventory of it was ever admitted, so nothing says what its cells should be.
+                if server not in wanted:
+                    wanted[server] = rows.wanted(self._database, server)
+                    listed[server] = rows.listed(self._database, server)
+                parts, problems = stick.parts(server, self._vault.network)
+                self._report.problems += [(server, problem) for problem in problems]
+                for part in parts:
+                    yield from self._batches_of(part, wanted[server], listed[server])
+
+    def _batches_of(self, part: Part, wanted: dict[bytes, bytes], listed: frozenset[bytes]) -> Iterator[Batch]:
+        self._report.cut_short += part.cut_short
+        pending: list[Wanted] = []
+        with open_part(part.path) as file:
+            for record in range(part.records):
+                offset = part.at(record)
+                cell = os.pread(file.fileno(), ID_BYTES, offset - ID_BYTES)
+                if cell in wanted:
+                    pending.append(Wanted(cell, wanted[cell], offset))
+                elif cell not in listed:
+                    self._report.unlisted += 1
+                if len(pending) == BATCH_CELLS:
+                    yield Batch(part.path, tuple(pending))
+                    pending = []
+        if pending:
+            yield Batch(part.path, tuple(pending))
+
+    def _open(self, batches: Sequence[Batch]) -> None:
+        latest = max(server.time for server in rows.servers(self._database).values())
+        # One week of tolerance: an upload that runs over midnight on Sunday, a server's clock a little ahead.
+        identities = epochs.identities(self._vault, week_of(max(latest, self._now)) + 1)
+        files: dict[Key, list[FileCell]] = defaultdict(list)
+        worked: Counter[int] = Counter()
+        touched: set[bytes] = set()
+        seeds = [identity.seed for identity in identities]
+        for some in sort_cells(batches, seeds, self._vault.geometry, self._workers):
+            with self._database.transaction():
+                for each in some:
+                    self._take(each, files, touched)
+                    if each.identity is not None:
+                        worked[each.identity] += 1
+                self._settle(touched)
+                touched.clear()
+            self._advance(sum(each.outcome is not Outcome.FILE for each in some) * CELL_BYTES)
+        if worked:
+            epochs.note_worked(self._vault, identities[worked.most_common(1)[0][0]])
+        inside = epochs.opening(identities)
+        for (tip, item), cells in sorted(files.items()):
+            self._assemble(tip, item, cells, inside)
+
+    def _take(self, each: Sorted, files: dict[Key, list[FileCell]], touched: set[bytes]) -> None:
+        report = self._report
+        match each.outcome, each.head:
+            case Outcome.FILE, head if head is not None:
+                files[head.series, head.item].append(FileCell(each.cell, head.number, each.path, each.offset, each.key))
+            case Outcome.SMALL, head if head is not None and head.number == 0:
+                admission = threads.admit(self._vault, head.series, head.item, each.payload, each.flags, self._now)
+                self._note(each.cell, Fate.REFUSED if admission is Admission.REFUSED else Fate.HELD)
+                if admission is Admission.NEW:
+                    report.messages += head.item == 0
+                    touched.add(head.series)
+            case Outcome.REFERRAL, head if head is not None:
+                self._keep_referral(each)
+                self._note(each.cell, Fate.REFERRAL)
+            case Outcome.FOREIGN, _:
+                self._note(each.cell, Fate.FOREIGN)
+            case ((Outcome.EXCHANGED | Outcome.DAMAGED), _):
+                report.damaged += 1
+            case _:
+                self._note(each.cell, Fate.REFUSED)
+
+    def _note(self, cell: bytes, fate: Fate) -> None:
+        if cell in self._noted:
+            return  # It came with two sticks.
+        self._noted.add(cell)
+        self._report.cells += 1
+        match fate:
+            case Fate.FOREIGN:
+                self._report.foreign += 1
+            case Fate.REFUSED:
+                self._report.refused += 1
+            case Fate.REFERRAL:
+                self._report.referrals += 1
+            case _:
+                self._report.held += 1
+        self._fates.append((cell, fate))
+
+    def _settle(self, tips: set[bytes]) -> None:
+        """Write down the fates so far, and the states of the tips that changed."""
+        rows.put_fates(self._database, self._fates)
+        self._fates.clear()
+        for tip in tips:
+            threads.settle(self._vault, tip)
+            self._report.threads += [message.thread for message in tip_rows.messages_of(self._database, tip)]
+
+    def _keep_referral(self, each: Sorted) -> None:
+        """Keep the opened block of a referral as it is: this version can't do more with it. SPEC 8.8."""
+        if each.head is None:
+            raise RuntimeError("a referral without a head")
+        secret = self._vault.files.new_secret()
+        with self._vault.files.write(secret) as writer:
+            writer.write(each.head.encode() + each.payload + bytes([each.flags]))
+            sealed = writer.commit()
+        number = tip_rows.add_item(self._database, secret, ItemState.REFERRAL, name=each.head.encode())
+        tip_rows.add_run(self._database, RunRow(sealed.name, number, b"", sealed.size, sealed.sha256))
+
+    def _assemble(self, tip: bytes, item: int, cells: Sequence[FileCell], identities: Sequence[HybridIdentity]) -> None:
+        result = assembling.assemble(self._vault, tip, item, cells, self._advance)
+        inside = None
+        if result.sealed is not None and result.state != ItemState.MISSING:
+            inside = inner.unseal(self._vault, result.sealed, result.secret, identities)
+        with self._database.transaction():
+            if result.sealed is not None:
+                number = assembling.commit(self._vault, tip, item, result)
+                if inside is not None:
+                    inside.commit(self._vault, number, result.name)
+                    self._report.opened_inside += 1
+                self._report.files += result.state != ItemState.MISSING
+            for cell in result.held:
+                self._note(cell, Fate.HELD)
+            for cell in result.refused:
+                self._note(cell, Fate.REFUSED)
+            self._settle({tip})
+        self._report.damaged += len(result.damaged)
+        for file in result.replaced:
+            self._vault.files.remove(file)
+
+    def _advance(self, amount: int) -> None:
+        self._done += amount
+        self._progress(Step(min(self._done, self._total), self._total))
+
+
+def write_known(vault: Vault, sticks: Sequence[Stick], report: Report | None = None) -> None:
+    """Write on each stick which cells needn't be fetched again. A stick that can't be written to does no harm."""
+    raw = bundle.known(vault.network, vault.desk, [CellId(cell) for cell in rows.settled(vault.database)])
+    for stick in sticks:
+        try:
+            stick.write_known(vault.desk, raw)
+        except (DropBoxError, OSError):
+            if report is not None:
+                report.warnings.append(f"The stick {stick.folder.name!r} can't be written to, so more comes twice.")
