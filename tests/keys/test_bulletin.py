@@ -186,6 +186,7 @@ def test_an_order_serves_for_one_manifest() -> None:
     newsroom.publish()
 
     assert not order.closes(newsroom.manifest)
+    assert not order.closes(Newsroom("elsewhere").manifest)
     with pytest.raises(Stale):
         bulletin.admit_close(document, newsroom.manifest)
     with pytest.raises(NotForUs):

@@ -288,6 +288,14 @@ def _orders(newsroom: Newsroom) -> bulletin.CloseOrder:
     return bulletin.admit_close(newsroom.close_order(), newsroom.manifest)
 
 
+def with_the_same_keys(newsroom: Newsroom) -> dict[int, EpochList]:
+    """Return the lists of another network whose desks use the same keys, as one that practises may."""
+    other = Newsroom("elsewhere")
+    other.desk_secrets = newsroom.desk_secrets
+    other.publish(desks=newsroom.terms.desks)
+    return other.lists()
+
+
 # What is wrong, and the one reason that the box gives.
 CLOSED: list[tuple[str, Callable[[Newsroom], epochs.Openness], Closed]] = [
     ("no manifest", lambda n: epochs.openness(None, n.lists(), Floors(), None, n.now), Closed.NO_MANIFEST),
@@ -301,6 +309,7 @@ CLOSED: list[tuple[str, Callable[[Newsroom], epochs.Openness], Closed]] = [
     ("lists rolled back", lambda n: opened(n, floors=Floors(lists={1: 2, 2: 2})), Closed.NO_EPOCHS),
     ("lists that nobody verified", lambda n: opened(n, lists=unverified(n)), Closed.NO_EPOCHS),
     ("each list under the other's number", lambda n: opened(n, lists=swapped(n)), Closed.NO_EPOCHS),
+    ("another network's lists, of the same keys", lambda n: opened(n, lists=with_the_same_keys(n)), Closed.NO_EPOCHS),
     ("another network's lists", lambda n: opened(n, lists=Newsroom("elsewhere").lists()), Closed.NO_EPOCHS),
 ]
 
@@ -359,6 +368,15 @@ def test_retired_desks_are_not_open() -> None:
     newsroom.publish(desks=newsroom.terms.desks[:1], retired_desks=(2,))
 
     assert opened(newsroom, lists=lists).desks == (1,)
+
+
+def test_a_list_serves_the_desk_that_it_names_though_another_took_over_its_key() -> None:
+    newsroom = Newsroom()
+    lists = newsroom.lists()
+    heir = replace(newsroom.desk(2), key=newsroom.desk(1).key)
+    newsroom.publish(desks=(heir,), retired_desks=(1,))
+
+    assert opened(newsroom, lists={2: lists[1]}).reason is Closed.NO_EPOCHS
 
 
 def _manifest(vector: dict[str, Any]) -> Manifest:

@@ -157,7 +157,9 @@ def test_rotations(
         admitted(newsroom, document, newsroom.manifest)
 
 
-OTHER_FOUNDING = Newsroom("other founding").founding
+def reordered(founding: Founding) -> Founding:
+    return replace(founding, roots=founding.roots[::-1])
+
 
 # What changes in the second manifest, signed by everybody, and what follows.
 SUCCESSIONS: list[tuple[str, Callable[[Newsroom], dict[str, Any]], type[DropBoxError] | None]] = [
@@ -166,6 +168,7 @@ SUCCESSIONS: list[tuple[str, Callable[[Newsroom], dict[str, Any]], type[DropBoxE
     ("another previous", lambda n: {"previous": bytes(31) + b"\1"}, NotAuthentic),
     ("another R", lambda n: {"recipients": 7}, Refused),
     ("another founding", lambda n: {"founding": replace(n.founding, nonce=bytes(32))}, NotForUs),
+    ("the founding's roots in another order", lambda n: {"founding": reordered(n.founding)}, Refused),
     ("practice becomes real", lambda n: {"practice": False}, Refused),
     ("a desk comes", lambda n: {"desks": (*n.terms.desks, n.add_desk(9))}, None),
     ("a desk leaves and is retired", lambda n: {"desks": n.terms.desks[:1], "retired_desks": (2,)}, None),
