@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from keys import primitives
+from keys.codename import Codename
 from keys.encoding import u16, u32
 from keys.inventory import CellId
 from keys.primitives import KEY_BYTES
 from keys.statement import NETWORK_ID_BYTES, NetworkId
 from keys.terms import KdfParameters
-
-if TYPE_CHECKING:
-    from keys.codename import Codename
 
 _PURPOSE = b"mustshare/v1/codename/"
 
