@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,12 +24,15 @@ def test_an_address_is_read_back(public: bytes) -> None:
     assert parse_onion(onion_address(public)).endswith(".onion")
 
 
-@given(at=st.integers(0, 55), letter=st.sampled_from("abcdefghijklmnopqrstuvwxyz234567"))
-def test_one_wrong_letter_is_told(at: int, letter: str) -> None:
-    if KNOWN[at] == letter:
-        return
-    with pytest.raises(Malformed):
-        parse_onion(KNOWN[:at] + letter + KNOWN[at + 1 :])
+def test_wrong_letters_are_told() -> None:
+    # The checksum has 16 bits: of these 1,736 addresses with one wrong letter, one happens to be another's good address.
+    accepted = []
+    for at, right in enumerate(KNOWN.removesuffix(".onion")):
+        for letter in set("abcdefghijklmnopqrstuvwxyz234567") - {right}:
+            with contextlib.suppress(Malformed):
+                accepted.append(parse_onion(KNOWN[:at] + letter + KNOWN[at + 1 :]))
+
+    assert accepted == ["23" + KNOWN[2:]]
 
 
 @pytest.mark.parametrize(
