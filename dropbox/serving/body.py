@@ -63,7 +63,7 @@ class Body(io.RawIOBase):
     @property
     def unread(self) -> int:
         """How many bytes the client is still going to send: none if it waits to be asked for them."""
-        return 0 if self._expects_continue else self.left
+        return 0 if self._expects_continue else self.left - (len(self._early) - self._early_taken)
 
     def wipe(self) -> None:
         """Overwrite what came along with the head."""

@@ -147,14 +147,14 @@ class HeadReader:
 
     def _check_unfinished(self, start: int) -> None:
         size = len(self.received) - start
+        if size and not _REQUEST_LINE_START.match(bytes(self.received[start : start + 64])):
+            raise HeadRefused("The request line can't be read.")
         if size > REQUEST_LINE_MAX_BYTES and self.received.find(b"\r\n", start, start + REQUEST_LINE_MAX_BYTES + 2) < 0:
             raise TargetTooLong("The address is too long.")
         if size > HEAD_MAX_BYTES:
             raise HeadTooLarge("The request's head is too large.")
         if _NEVER_IN_A_HEAD.search(self.received, max(start, self._searched - 1)):
             raise HeadRefused("The request's head holds a character that none may hold.")
-        if size and not _REQUEST_LINE_START.match(bytes(self.received[start : start + 64])):
-            raise HeadRefused("The request line can't be read.")
 
 
 def parse_proxy_line(line: bytes) -> int:

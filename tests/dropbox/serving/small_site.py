@@ -15,11 +15,9 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import flask
 
 from dropbox.serving import memory
 from dropbox.serving.gate import Busy, Gate
@@ -29,8 +27,10 @@ from dropbox.serving.launch import serve
 from dropbox.serving.pace import BodyBroken, Rate
 from dropbox.serving.plan import Crew, Limits, Plan, Site
 from dropbox.serving.prepared import PreparedPage
+from keys.errors import DropBoxError
 
 if TYPE_CHECKING:
+    import flask
     from _typeshed.wsgi import StartResponse
 
 PIECE_BYTES = 65_536
@@ -53,12 +53,13 @@ class Settings:
     grace_seconds: float = 30.0
     head_seconds: float = 20.0
     drain_bytes: int = 1 << 30
+    gathered_bytes: int = 1 << 25
     stop_seconds: float = 20.0
     lifetime_seconds: float | None = None
     one_crew: bool = False
+    group: str | None = None
     poison: bool = False
     shield: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class Claims:
@@ -110,7 +111,7 @@ class SmallSite:
         self.claims = Claims(folder)
         self.gate = Gate(folder / "gate", wait_seconds=0.2)
         self.session = os.urandom(8).hex()
-        self.flask = flask_part()
+        self.flask: Any = None
         self.pages: dict[str, Callable[[dict[str, Any], StartResponse], list[bytes]]] = {
             "/": self.front,
             "/status": self.status,
@@ -125,6 +126,7 @@ class SmallSite:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Any:
         path = environ["PATH_INFO"]
         if path.startswith("/flask"):
+            self.flask = self.flask or flask_part()
             return self.flask(environ, start_response)
         if path == "/fail-late":
             return self.fail_late(environ, start_response)
@@ -170,8 +172,7 @@ class SmallSite:
                 total += count
             outcome = Claims.FINISHED
         except BodyBroken:
-            if self.settings.extra.get("swallow"):
-                return self.text(start_response, "400 Bad Request", b"broke off")
+            (Path(self.settings.folder) / f"interrupted-after-{total}").touch()
             raise
         finally:
             self.claims.settle(slot, outcome)
@@ -205,6 +206,8 @@ class SmallSite:
 
 
 def flask_part() -> flask.Flask:
+    import flask  # Only here, so that a site without it starts in half the time.
+
     app = flask.Flask("flask_part")
 
     @app.route("/flask/<name>", methods=["GET", "POST"])
@@ -261,8 +264,16 @@ def plan_of(settings: Settings) -> Plan:
         rate=Rate(settings.bytes_per_second, settings.window_seconds, settings.grace_seconds),
         head_seconds=settings.head_seconds,
         drain_bytes=settings.drain_bytes,
+        gathered_bytes=settings.gathered_bytes,
     )
-    return Plan((site,), folder / "run", limits, stop_seconds=settings.stop_seconds, lock_memory=settings.shield)
+    return Plan(
+        (site,),
+        folder / "run",
+        limits,
+        group=settings.group,
+        stop_seconds=settings.stop_seconds,
+        lock_memory=settings.shield,
+    )
 
 
 def main() -> int:
@@ -276,12 +287,16 @@ def main() -> int:
     def started(crew: str) -> None:
         (Path(settings.folder) / f"worker-{os.getpid()}").write_text(crew)
 
-    return serve(
-        lambda: {"source": site},
-        plan_of(settings),
-        on_worker_start=started,
-        on_worker_exit=site.claims.release_worker,
-    )
+    try:
+        return serve(
+            lambda: {"source": site},
+            plan_of(settings),
+            on_worker_start=started,
+            on_worker_exit=site.claims.release_worker,
+        )
+    except DropBoxError as error:
+        print(f"error: {error.message}\nhint: {error.remedy}", file=sys.stderr)
+        return error.exit_code
 
 
 if __name__ == "__main__":

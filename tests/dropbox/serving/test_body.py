@@ -101,3 +101,10 @@ def test_pieces_never_matter(data: bytes, split: int, sizes: list[int]) -> None:
             turn += 1
         sender.join()
     assert came == data
+
+
+def test_what_has_come_is_not_awaited_again(pair: Pair) -> None:
+    body = body_of(pair[1], 100, b"1234567890")
+    assert (body.unread, body.left) == (90, 100)
+    body.read(4)
+    assert (body.unread, body.left) == (90, 96)

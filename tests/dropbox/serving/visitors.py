@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 PROGRAM = Path(__file__).with_name("small_site.py")
 PATIENCE_SECONDS = 20.0
@@ -81,7 +82,15 @@ class Visit:
         return b"".join(pieces)
 
     def response(self) -> Response:
-        return parse_response(self.rest())
+        """Return one response, as a browser reads it: as long as its Content-Length says."""
+        raw = b""
+        while piece := self.socket.recv(65_536):
+            raw += piece
+            head, found, body = raw.partition(b"\r\n\r\n")
+            length = re.search(rb"\r\ncontent-length: ([0-9]+)", head, re.IGNORECASE)
+            if found and length and len(body) >= int(length[1]):
+                break
+        return parse_response(raw)
 
     def close(self) -> None:
         self.socket.close()
@@ -96,19 +105,27 @@ class Visit:
 class Server:
     """A running small site."""
 
+    environment: ClassVar[dict[str, str]] = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+
+    @staticmethod
+    def arguments(folder: Path, **settings: Any) -> list[str]:
+        return [sys.executable, str(PROGRAM), json.dumps({"folder": str(folder), **settings})]
+
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.socket_path = folder / "s" / "source.sock"
         self.log_path = folder / "log"
         self.proxied = settings.get("circuits", "required") == "required"
-        paths = os.pathsep.join(path for path in sys.path if path)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(PROGRAM), json.dumps({"folder": str(folder), **settings})],
+                self.arguments(folder, **settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": paths},
+                env=self.environment,
             )
         try:
             self.wait_for_workers(settings)
