@@ -25,7 +25,7 @@ def test_an_address_is_read_back(public: bytes) -> None:
 
 
 def test_wrong_letters_are_told() -> None:
-    # The checksum has 16 bits: of these 1,736 addresses with one wrong letter, one happens to be another's good address.
+    # The checksum has 16 bits: of these 1,736 addresses with one wrong letter, one happens to be good.
     accepted = []
     for at, right in enumerate(KNOWN.removesuffix(".onion")):
         for letter in set("abcdefghijklmnopqrstuvwxyz234567") - {right}:
