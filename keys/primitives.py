@@ -183,6 +183,22 @@ def ed25519_public(seed: bytes) -> bytes:
     return ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
 
 
+def ed25519_expand(seed: bytes) -> bytes:
+    """Return the 64 bytes that signing really uses (RFC 8032, 5.1.5): the clamped scalar and the nonce prefix.
+
+    tor keeps an onion service's secret key in this form.
+    """
+    expanded = bytearray(hashlib.sha512(seed).digest())
+    expanded[0] &= 0b1111_1000
+    expanded[31] = expanded[31] & 0b0111_1111 | 0b0100_0000
+    return bytes(expanded)
+
+
+def ed25519_public_of_expanded(expanded: bytes) -> bytes:
+    """Return the public key that belongs to an expanded secret key, as tor keeps it."""
+    return bytes(nacl.bindings.crypto_scalarmult_ed25519_base_noclamp(expanded[:KEY_BYTES]))
+
+
 def ed25519_sign(seed: bytes, message: bytes) -> bytes:
     return ed25519.Ed25519PrivateKey.from_private_bytes(seed).sign(message)
 
