@@ -61,7 +61,7 @@ class Report:
     sent_again: int = 0
     problems: list[tuple[str, DropBoxError]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    threads: list[int] = field(default_factory=list)
+    threads: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +276,7 @@ class _Import:
         self._fates.clear()
         for tip in tips:
             threads.settle(self._vault, tip)
-            self._report.threads += [message.thread for message in tip_rows.messages_of(self._database, tip)]
+            self._report.threads |= {message.thread for message in tip_rows.messages_of(self._database, tip)}
 
     def _keep_referral(self, each: Sorted) -> None:
         """Keep the opened block of a referral as it is: this version can't do more with it. SPEC 8.8."""

@@ -47,6 +47,59 @@ def set_mailbox(database: Database, number: int, root: bytes, recipient: str) ->
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """A thread in a list. `states`, `kinds` and `calls` are of all its messages, distinct; times are Unix seconds."""
+
+    number: int
+    source: bytes
+    answerable: bool
+    tips: int
+    first: int
+    newest: int
+    states: frozenset[str]
+    kinds: frozenset[str]
+    calls: frozenset[str]
+    files: int
+    replies: int
+    unsent: int
+    reply_state: str
+
+
+def summaries(database: Database) -> list[Summary]:
+    """Return every thread, the one with the newest message first."""
+    found = database.rows(
+        """SELECT threads.number, source, root IS NOT NULL, count(*), min(imported), max(imported),
+                group_concat(DISTINCT state), group_concat(DISTINCT kind), group_concat(DISTINCT call),
+                coalesce(sum((SELECT count(*) FROM items WHERE items.tip = messages.tip)), 0)
+            FROM threads JOIN messages ON messages.thread = threads.number
+            GROUP BY threads.number ORDER BY max(imported) DESC, max(messages.number) DESC"""
+    )
+    answers = {
+        thread: (count, unsent, state)
+        for thread, count, unsent, state, _ in database.rows(
+            """SELECT thread, count(*), sum(delivered IS NULL), state, max(number)
+                FROM replies WHERE NOT automatic GROUP BY thread"""
+        )
+    }
+    return [
+        Summary(
+            number,
+            source,
+            bool(answerable),
+            tips,
+            first,
+            newest,
+            frozenset(states.split(",")),
+            frozenset(kinds.split(",")),
+            frozenset(calls.split(",")) - {""},
+            files,
+            *answers.get(number, (0, 0, "")),
+        )
+        for number, source, answerable, tips, first, newest, states, kinds, calls, files in found
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class MessageRow:
     """An admitted message: `raw` is item 0 as it was signed, `week` the one in which it says it was sealed."""
 
