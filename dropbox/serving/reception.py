@@ -11,7 +11,7 @@ from functools import partial
 
 from dropbox.serving.answer import Answerer, Request
 from dropbox.serving.corridor import Corridor
-from dropbox.serving.door import Door, Tap
+from dropbox.serving.door import ACCEPTS_A_TURN, Door, Tap
 from dropbox.serving.farewell import Farewells
 from dropbox.serving.gathering import Gathering
 from dropbox.serving.head import Head, HeadReader, HeadRefused
@@ -107,10 +107,13 @@ class Reception:
             self._listener_tap.pause(OUT_OF_ROOM_SECONDS)
 
     def _take_handed_over(self) -> None:
-        taken = self._own_corridor.take()
-        if taken is None:
-            return
-        connection, received = taken
+        for _ in range(ACCEPTS_A_TURN):
+            taken = self._own_corridor.take()
+            if taken is None:
+                return
+            self._admit_handed_over(*taken)
+
+    def _admit_handed_over(self, connection: socket.socket, received: bytes) -> None:
         reader = HeadReader(self._around.site.circuits)
         try:
             head = reader.feed(received)
