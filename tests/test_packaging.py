@@ -110,7 +110,7 @@ def test_no_role_carries_the_tools_of_another() -> None:
     web, vault = {"flask", "gunicorn", "stem"}, {"sqlcipher3", "shamir-mnemonic"}
     assert not pins("server").keys() & vault
     assert not pins("courier").keys() & (web | vault)
-    assert not pins("station").keys() & (web | {"pysocks"})
+    assert not pins("station").keys() & (web | {"python-socks"})
 
 
 def test_no_test_folder_is_a_package() -> None:
