@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ from dropbox.sessions import Sessions
 from dropbox.source import app as source
 from dropbox.source.context import Context
 from dropbox.store import Store
-from keys.cell import Geometry
+from keys import __version__
 from keys.errors import DropBoxError
 from keys.manifest import Manifest
 from keys.primitives import system_randomness
@@ -40,7 +39,6 @@ SMALL_UPLOAD_BYTES = 512 * 1024
 SMALL_FORM_BYTES = 64 * 1024
 FORM_OVERHEAD_BYTES = 1 << 20
 MAX_BUNDLE_BYTES = 4 << 30
-DISTRIBUTION = "mustshare-dropbox"
 _POST_PATHS = ("/th/send/*", "/en/send/*", "/th/inbox/*", "/en/inbox/*")
 _LOGIN_PATHS = ("/th/return", "/en/return")
 
@@ -95,13 +93,11 @@ class Server:
         self._run_folder = run_folder
         self._clock = clock
         self._store: Store = home.open_store(system_randomness)
-        self.box = Box(self._store, home.key(), clock, system_randomness, version(DISTRIBUTION))
+        self.box = Box(self._store, home.key(), clock, system_randomness, __version__)
 
     def applications(self) -> Mapping[str, WSGIApplication]:
         """Make both sites. Called once, before any worker is forked."""
         gate = Gate(self._run_folder / "gate")
-        progress_lock = self._run_folder / "progress.lock"
-        progress_lock.touch(mode=0o600)
 
         def place(sending: bool, circuit: int | None) -> AbstractContextManager[None]:
             return gate.place(SENDING if sending else "login", circuit)
@@ -109,9 +105,9 @@ class Server:
         context = Context(
             box=self.box,
             cells=self._store,
-            mailboxes=Mailboxes(self._store, self._geometry(), system_randomness),
+            mailboxes=Mailboxes(self._store, system_randomness),
             sessions=Sessions(system_randomness, self._clock),
-            board=Board(2_048, str(progress_lock)),
+            board=Board(2_048),
             gate=place,
             randomness=system_randomness,
             milliseconds=lambda: time.monotonic_ns() // 1_000_000,
@@ -121,10 +117,6 @@ class Server:
             "source": source.create_app(context),
             "collect": collect.create_app(self.box, logins, self._home.settings().name),
         }
-
-    def _geometry(self) -> Geometry:
-        in_force = self.box.admitted().manifest
-        return Geometry(in_force.recipients if in_force else 6)
 
     def worker_started(self, crew: str) -> None:
         """Start the timer in one crew: it rewrites a free place now and then, so that file times mean nothing."""
