@@ -12,8 +12,10 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dropbox.mutex import Mutex
+from dropbox.refusals import Expired
 from keys.encoding import Reader, u64
-from keys.errors import Malformed, NotAuthentic, Stale
+from keys.errors import Malformed, NotAuthentic
 from keys.primitives import KEY_BYTES, Randomness, SecretBox, blake2b, hmac_sha256, same_bytes
 
 LABEL_BYTES = 8
@@ -37,12 +39,6 @@ class Session:
         return "Session(…)"
 
 
-class Expired(Stale):
-    """The session ended: too long idle, too old, left, or the server was restarted."""
-
-    http_status = 403
-
-
 class Sessions:
     """Opens, reads, renews and revokes sessions. Make one before the workers fork.
 
@@ -56,6 +52,7 @@ class Sessions:
         self._box = SecretBox(randomness(KEY_BYTES))
         self._form_key = randomness(KEY_BYTES)
         self._revoked = mmap.mmap(-1, 8 + _REVOKED_PLACES * _DIGEST_BYTES)
+        self._revoking = Mutex()
 
     def begin(self, stretched: bytes) -> Session:
         """Begin a session for a codename's stretched keys: 32 bytes for each set of KDF parameters of the manifest."""
@@ -79,7 +76,7 @@ class Sessions:
             inner, stretched = reader.take(LABEL_BYTES).hex(), reader.take(max(reader.left - 16, 0))
             session = Session(inner, stretched, reader.u64(), reader.u64())
         except (Malformed, NotAuthentic, ValueError) as error:
-            raise _expired() from error
+            raise Expired from error
         now = self._clock()
         if (
             inner != label
@@ -87,7 +84,7 @@ class Sessions:
             or now > session.seen + IDLE_SECONDS
             or self._is_revoked(label)
         ):
-            raise _expired()
+            raise Expired
         return session
 
     def revoke(self, session: Session) -> None:
@@ -96,10 +93,11 @@ class Sessions:
         The list holds the 65,536 latest. A cookie that isn't renewed is out of date after 30 minutes, in which a
         machine that does 24 Argon2id runs a second can't open and leave that many sessions.
         """
-        at = int.from_bytes(self._revoked[:8], "big")
-        offset = 8 + (at % _REVOKED_PLACES) * _DIGEST_BYTES
-        self._revoked[offset : offset + _DIGEST_BYTES] = _revocation(session.label)
-        self._revoked[:8] = u64(at + 1)
+        with self._revoking.held():
+            at = int.from_bytes(self._revoked[:8], "big")
+            offset = 8 + (at % _REVOKED_PLACES) * _DIGEST_BYTES
+            self._revoked[offset : offset + _DIGEST_BYTES] = _revocation(session.label)
+            self._revoked[:8] = u64(at + 1)
 
     def _is_revoked(self, label: str) -> bool:
         digest = _revocation(label)
@@ -115,12 +113,8 @@ class Sessions:
     def check_form_token(self, session: Session, purpose: str, token: str) -> None:
         """Raises: Expired: the token isn't this session's for this form."""
         if not same_bytes(self.form_token(session, purpose).encode(), token.encode("utf-8", "replace")):
-            raise _expired()
+            raise Expired
 
 
 def _revocation(label: str) -> bytes:
     return blake2b(b"mustshare/revoked\0" + label.encode(), _DIGEST_BYTES)
-
-
-def _expired() -> Expired:
-    return Expired("Your session has ended.", "Open it again with your codename. What was stored is safe.")

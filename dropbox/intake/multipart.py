@@ -1,7 +1,8 @@
-"""Reads multipart/form-data as a stream of parts, bounded in every direction. Plaintext is never spooled.
+"""Reads multipart/form-data (RFC 7578) as a stream of parts, bounded in every direction. Plaintext is never spooled.
 
-The parsing itself is werkzeug's sans-I/O decoder; this module feeds it, bounds it, and turns whatever it says of
-bad input into `Malformed`.
+What a browser sends is read to the byte: names are kept as they came, only CRLF ends a line, and where the stream is
+cut by the network makes no difference. (Of the decoders that exist, werkzeug's 3.1.9 adds a byte to a file when a read
+ends between the two dashes that close a form; others undo escapes in names.)
 """
 
 from __future__ import annotations
@@ -11,20 +12,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
-from werkzeug.sansio import multipart
 
-from keys.errors import Malformed
+from dropbox.refusals import BadForm
 
 READ_BYTES = 256 * 1024
 MAX_PARTS = 400
-MAX_PART_NAME = 64
-_BUFFERED_BYTES = 4 * READ_BYTES
+MAX_HEAD_BYTES = 16 * 1024
 _BOUNDARY = re.compile(r"[ -~]{1,70}\Z")
-
-_BAD_FORM = "The form arrived in a shape that this page doesn't send."
-_BAD_FORM_REMEDY = "Open the page again and send it from there."
+_DISPOSITION = re.compile(
+    rb'content-disposition:[ \t]*form-data;[ \t]*name="([!#-~]{1,64})"[ \t]*(?:;[ \t]*filename\*?=(.*))?',
+    re.IGNORECASE | re.DOTALL,
+)
+_TYPE = re.compile(rb"content-type:(.*)", re.IGNORECASE | re.DOTALL)
 
 
 class Stream(Protocol):
@@ -52,84 +52,139 @@ class File:
     filename: bytes
     declared_type: bytes
 
+    def __repr__(self) -> str:
+        return f"File({self.name!r}, …)"
+
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Some bytes of the part that began last; `last` with its final ones (which may be none)."""
+    """Some bytes of the part that began last. The view is good until the next event is asked for."""
 
-    data: bytes
-    last: bool
+    data: memoryview
 
     def __repr__(self) -> str:
-        return f"Data(…, last={self.last})"
+        return "Data(…)"
 
 
-Event = Field | File | Data
+@dataclass(frozen=True, slots=True)
+class End:
+    """The part that began last is complete."""
+
+
+Event = Field | File | Data | End
 
 
 def boundary_of(content_type: str | None) -> bytes:
-    """Return the boundary that a request's Content-Type names. Raises: Malformed: it isn't such a form."""
-    kind, options = parse_options_header(content_type or "")
+    """Return the boundary that a request's Content-Type names. Raises: BadForm: it isn't such a form."""
+    kind, options = parse_options_header(content_type)
     boundary = options.get("boundary", "")
-    if kind != "multipart/form-data" or not _BOUNDARY.match(boundary):
-        raise Malformed(_BAD_FORM, _BAD_FORM_REMEDY)
+    if kind.lower() != "multipart/form-data" or not _BOUNDARY.match(boundary):
+        raise BadForm
     return boundary.encode("ascii")
 
 
 def events(stream: Stream, boundary: bytes) -> Iterator[Event]:
-    """Yield the parts of a form as they arrive. Memory holds about one read at a time.
+    """Yield the parts of a form as they arrive: each `Field` or `File`, its `Data` if any, `End`. Holds about one read.
+
+    What follows the closing boundary means nothing and isn't read.
 
     Raises:
-        Malformed: it isn't such a form, it has too many parts, or a header without end.
+        BadForm: it isn't such a form, it has more than 400 parts, or a part whose head is longer than 16 KiB.
         Broken: the stream ended before the form's closing boundary.
     """
-    decoder = multipart.MultipartDecoder(boundary, _BUFFERED_BYTES, max_parts=MAX_PARTS)
-    while True:
-        try:
-            event = decoder.next_event()
-        except (ValueError, AssertionError, AttributeError) as error:
-            # AttributeError: the decoder's, for a part without the line break that must stand before its data.
-            raise Malformed(_BAD_FORM, _BAD_FORM_REMEDY) from error
-        except RequestEntityTooLarge as error:
-            raise Malformed("The form has too many parts.", _BAD_FORM_REMEDY) from error
-        if isinstance(event, multipart.NeedData):
-            _feed(decoder, stream)
-        elif isinstance(event, multipart.Field):
-            yield Field(_part_name(event.name))
-        elif isinstance(event, multipart.File):
-            disposition = event.headers.get("content-disposition", "")
-            declared = event.headers.get("content-type", "")
-            yield File(_part_name(event.name), _filename(disposition), declared.encode()[:255])
-        elif isinstance(event, multipart.Data):
-            yield Data(event.data, not event.more_data)
-        if decoder.state is multipart.State.EPILOGUE:
-            return  # What follows the closing boundary means nothing; the worker drains it.
+    held = _Held(stream)
+    opening = b"--" + boundary
+    if held.take(len(opening)) != opening:
+        raise BadForm
+    parts = 0
+    while (mark := held.take(2)) == b"\r\n":
+        parts += 1
+        if parts > MAX_PARTS:
+            raise BadForm
+        yield _begin(held.head())
+        yield from held.until(b"\r\n" + opening)
+    if mark != b"--":
+        raise BadForm
 
 
-def _feed(decoder: multipart.MultipartDecoder, stream: Stream) -> None:
-    data = stream.read(READ_BYTES)
-    if not data:
-        raise Broken
-    try:
-        decoder.receive_data(data)
-    except RequestEntityTooLarge as error:
-        raise Malformed(_BAD_FORM, _BAD_FORM_REMEDY) from error
+def _begin(head: bytes) -> Event:
+    """Read the head of a part: what it is called, and how a file's name and type were given."""
+    lines = head.split(b"\r\n")
+    found = next(filter(None, map(_DISPOSITION.fullmatch, lines)), None)
+    if found is None:
+        raise BadForm
+    name, filename = found[1].decode("ascii"), found[2]
+    if filename is None:
+        return Field(name)
+    declared = next(filter(None, map(_TYPE.fullmatch, lines)), None)
+    return File(name, _unquoted(filename), declared[1].strip(b" \t") if declared else b"")
 
 
-def _part_name(name: object) -> str:
-    if not isinstance(name, str) or not 0 < len(name) <= MAX_PART_NAME:
-        raise Malformed(_BAD_FORM, _BAD_FORM_REMEDY)
-    return name
+def _unquoted(filename: bytes) -> bytes:
+    """Take a name out of its quotes and leave every escape in it: a name is evidence.
 
-
-def _filename(disposition: str) -> bytes:
-    """Take the file's name from its header as it stands, escapes and all.
-
-    Browsers send it last and quoted, with `"` written %22, so it runs to the last quote. Library parsers strip what
-    looks like a folder or an escape; a name is evidence, and is kept as it was given.
+    Browsers send it last and quoted, with `"` written %22, so it runs to the last quote.
     """
-    _, found, rest = disposition.partition('filename="')
-    if found:
-        return rest.rpartition('"')[0].encode()
-    _, _, rest = disposition.partition("filename=")
-    return rest.strip().encode()
+    if filename.startswith(b'"') and len(filename) > 1 and b'"' in filename[1:]:
+        return filename[1 : filename.rindex(b'"')]
+    return filename.strip(b" \t")
+
+
+class _Held:
+    """What was read of a stream and isn't used yet. Hands out views of it; only what is left over is ever copied."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._bytes = b""
+        self._at = 0
+
+    def _more(self) -> None:
+        piece = self._stream.read(READ_BYTES)
+        if not piece:
+            raise Broken
+        self._bytes = self._bytes[self._at :] + piece
+        self._at = 0
+
+    def take(self, length: int) -> bytes:
+        while len(self._bytes) - self._at < length:
+            self._more()
+        self._at += length
+        return self._bytes[self._at - length : self._at]
+
+    def head(self) -> bytes:
+        """Take all up to an empty line. Raises: BadForm: there is none in 16 KiB."""
+        while (end := self._bytes.find(b"\r\n\r\n", self._at)) < 0:
+            if len(self._bytes) - self._at > MAX_HEAD_BYTES:
+                raise BadForm
+            self._more()
+        if end - self._at > MAX_HEAD_BYTES:
+            raise BadForm
+        return self.take(end + 4 - self._at)[:-4]
+
+    def until(self, delimiter: bytes) -> Iterator[Data | End]:
+        """Yield all up to a delimiter, take it, and yield the end.
+
+        It counts only when CRLF or `--` follows it, which stays to be taken: a longer boundary may begin like a shorter
+        one. All but what could be the beginning of a delimiter is yielded at once.
+        """
+        while True:
+            found = self._bytes.find(delimiter, self._at)
+            if found < 0:
+                yield from self._view(len(self._bytes) - len(delimiter) + 1)
+                self._more()
+                continue
+            yield from self._view(found)
+            behind = found + len(delimiter)
+            if len(self._bytes) < behind + 2:
+                self._more()
+                continue
+            if self._bytes[behind : behind + 2] in (b"\r\n", b"--"):
+                self._at = behind
+                yield End()
+                return
+            yield from self._view(behind)
+
+    def _view(self, end: int) -> Iterator[Data]:
+        if end > self._at:
+            start, self._at = self._at, end
+            yield Data(memoryview(self._bytes)[start:end])

@@ -6,13 +6,12 @@ digest of the upload's label, and holds numbers only: no name, no size of a sing
 
 from __future__ import annotations
 
-import fcntl
 import mmap
-import os
 import struct
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from dropbox.mutex import Mutex
 from keys.primitives import blake2b
 
 _KEY_BYTES = 16
@@ -33,7 +32,7 @@ class Stage(IntEnum):
 class Progress:
     """One upload: bytes received so far and announced, items safely stored, and times in milliseconds.
 
-    `reason` is a number that the pages translate (0: none); see `dropbox.intake.sending.Reason`.
+    `reason` says why it was refused: a number that only the pages give a meaning, 0 for none.
     """
 
     stage: Stage = Stage.WAITING
@@ -46,17 +45,15 @@ class Progress:
 
 
 class Board:
-    """A fixed number of places for uploads in progress. The oldest place is given to a new upload when all are taken.
+    """A fixed number of places for uploads in progress. A new upload takes the place that changed longest ago.
 
     Args:
         places: how many uploads can be shown at once; more than can be received at once.
-        lock_file: a descriptor of an empty file: flock on a fresh opening of it keeps writers apart; a killed
-            worker frees it.
     """
 
-    def __init__(self, places: int, lock_path: str) -> None:
+    def __init__(self, places: int) -> None:
         self._places = places
-        self._lock_path = lock_path
+        self._beginning = Mutex()
         self._map = mmap.mmap(-1, places * _RECORD.size)
 
     def _offset(self, key: bytes) -> int | None:
@@ -79,15 +76,11 @@ class Board:
         """Take a place for an upload. A label used again starts anew in its old place."""
         key = _key(label)
         progress = Progress(Stage.RECEIVING, expected=expected, started_ms=now_ms, changed_ms=now_ms)
-        descriptor = os.open(self._lock_path, os.O_RDWR)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with self._beginning.held():
             offset = self._offset(key)
             if offset is None:
                 offset = min(range(0, self._places * _RECORD.size, _RECORD.size), key=self._changed)
             _write(self._map, offset, key, progress)
-        finally:
-            os.close(descriptor)
         return Reporter(self._map, offset, key, progress)
 
     def _changed(self, offset: int) -> int:

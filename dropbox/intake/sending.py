@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from dropbox.refusals import TooLong
 from keys import tip
 from keys.bundle import CELL_BYTES
 from keys.cell import Flags, Geometry, ItemWriter, Kind, Seal
-from keys.errors import DropBoxError, NoRoom, Refused
+from keys.errors import DropBoxError, NoRoom
 from keys.primitives import Randomness
 from keys.statement import NetworkId
 
@@ -161,26 +163,27 @@ class Sending:
         """Seal and commit the message; `closed` when no file follows.
 
         Raises:
-            Refused: it doesn't fit one cell.
+            TooLong: it doesn't fit one cell.
             NoRoom: not even for a text.
         """
         data = tip.sign_message(message, self._network, self._signing_seed, self._tip)
         if len(data) > self._geometry.payload_bytes:
-            raise Refused("The message is too long.", "Shorten it, or send the long part as a file.")
+            raise TooLong
         self._whole(tip.MESSAGE_ITEM, data, Flags.CLOSED if closed else Flags.NONE)
         self._message_bytes = len(message.text.encode())
 
     def file(self, name: bytes, declared_type: bytes) -> FileIntake:
         """Begin the next file; the one before must have ended."""
+        item = self._item + 1
         if len(self._entries) >= self._limits.files:
-            return FileIntake(self, 0, name, State.TOO_MANY)
-        self._item += 1
-        return FileIntake.begin(self, self._store, self._item, name, tip.file_head(name, declared_type))
+            return FileIntake(self, item, name, State.TOO_MANY)
+        return FileIntake.begin(self, self._store, item, name, tip.file_head(name, declared_type))
 
     def record(self, item: int, entry: ReceiptEntry) -> None:
-        """Note what became of a file: called by its intake when it has ended."""
+        """Note what became of a file: called by its intake when it has ended. Without cells its number is free."""
         self._entries.append(entry)
         if entry.kept:
+            self._item = item
             cut = entry.state is not State.STORED
             self._closing.append(tip.ClosingEntry(item, entry.size, entry.sha256, cut))
 
@@ -196,17 +199,16 @@ class Sending:
     def close(self, *, broken: bool) -> Receipt:
         """Commit the closing item and return the receipt. A tip without files was closed by its message.
 
-        A closing item that finds no room is left out: the station then says "not closed", which is true.
+        A closing item that can't be stored is left out: the station then says "not closed", which is true, and what
+        the receipt names is stored all the same.
         """
         receipt = Receipt(self._message_bytes, tuple(self._entries), broken)
         if not self._entries and not broken:
             return receipt
         closing = tip.Closing(receipt.complete, tuple(self._closing))
         data = tip.sign_closing(closing, self._network, self._signing_seed, self._tip)
-        try:
+        with contextlib.suppress(DropBoxError):
             self._whole(tip.CLOSING_ITEM, data, Flags.CLOSED)
-        except NoRoom:
-            return receipt
         return receipt
 
 
@@ -227,7 +229,10 @@ class _Sink:
 
 
 class FileIntake:
-    """One file as it streams in. Whatever happens, `end` must be called once, and tells the receipt."""
+    """One file as it streams in. Nothing that befalls it is raised: the receipt tells, and the next file is taken.
+
+    Either `end` or `drop` must be called once.
+    """
 
     def __init__(self, sending: Sending, item: int, name: bytes, state: State = State.STORED) -> None:
         self._sending = sending
@@ -244,12 +249,12 @@ class FileIntake:
         """Claim the first cell and write the file's head; without room, an intake that takes and drops everything."""
         intake = cls(sending, item, name)
         try:
-            intake._deposit = store.item(2)
+            intake._deposit = store.item(2)  # Two: what one cell would hold must not use the room kept for texts.
             intake._writer = sending.open_item(intake._deposit, item)
             intake._writer.write(head)
             intake._head_bytes = len(head)
-        except NoRoom:
-            intake._give_up(State.NO_ROOM)
+        except DropBoxError as error:
+            intake._give_up(error)
         return intake
 
     @property
@@ -268,16 +273,10 @@ class FileIntake:
             self._writer.write(view)
         except NoRoom:
             self._state = State.NO_ROOM  # What fitted is kept; the cell that is open will be the last.
-        except (DropBoxError, OSError):
-            self._give_up(State.FAILED)
+        except DropBoxError as error:
+            self._give_up(error)
             return
         self._digest.update(view[: self._size - before])
-
-    def _give_up(self, state: State) -> None:
-        self._state = state
-        self._writer = None
-        if self._deposit is not None:
-            self._deposit.abort()
 
     def end(self, *, broken: bool = False) -> None:
         """Commit what came, marked interrupted when it isn't all of it, and note it for the receipt."""
@@ -288,8 +287,18 @@ class FileIntake:
             try:
                 self._writer.finish(Flags.NONE if self._state is State.STORED else Flags.INTERRUPTED)
                 self._deposit.commit()
-            except (DropBoxError, OSError) as error:
-                self._give_up(State.NO_ROOM if isinstance(error, NoRoom) else State.FAILED)
+            except DropBoxError as error:
+                self._give_up(error)
         kept = self._writer is not None
         entry = ReceiptEntry(self._name, size if kept else 0, self._digest.digest() if kept else b"", self._state, kept)
         self._sending.record(self._item, entry)
+
+    def drop(self) -> None:
+        """Keep nothing of it: the program itself failed."""
+        self._writer = None
+        if self._deposit is not None:
+            self._deposit.abort()
+
+    def _give_up(self, error: DropBoxError) -> None:
+        self._state = State.NO_ROOM if isinstance(error, NoRoom) else State.FAILED
+        self.drop()

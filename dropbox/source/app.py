@@ -2,85 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from importlib.resources import files
 from typing import Any
 
-from flask import Flask, Response, g, make_response, render_template, request
-from flask_babel import Babel, gettext
+from flask import Flask, Response, g, make_response, render_template, request, url_for
+from flask_babel import Babel
+from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
-from dropbox.source import front, inbox, send
+from dropbox import refusals
+from dropbox.source import entrance, front, inbox, papers, send, words
 from dropbox.source.context import Context
 from dropbox.source.headers import harden
-from dropbox.source.words import LANGUAGES, of_closed, of_error, size
-from keys.errors import DropBoxError, Malformed
-from keys.languages import Text
+from keys.errors import DropBoxError
+from keys.languages import LANGUAGES, Text
 
 DEFAULT_LANGUAGE = "th"
 
 
 def create_app(context: Context) -> Flask:
     """Return the WSGI application of the source's site."""
-    app = Flask("dropbox.source", static_folder=None, template_folder="templates", root_path=_root())
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters["size"] = size
-    app.config["BABEL_TRANSLATION_DIRECTORIES"] = _translations()
+    app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(files("dropbox").joinpath("translations"))
+    _prepare_templates(app)
     Babel(app, locale_selector=language, default_locale="en")
-
-    @app.before_request
-    def choose_language() -> None:
-        given = (request.view_args or {}).pop("language", None)
-        g.language = given or request.accept_languages.best_match(LANGUAGES) or DEFAULT_LANGUAGE
-
-    @app.context_processor
-    def common() -> Mapping[str, Any]:
-        return _common(context)
-
-    @app.errorhandler(DropBoxError)
-    def explain(error: DropBoxError) -> Response:
-        return _explanation(error)
-
-    @app.errorhandler(HTTPException)
-    def nothing_here(error: HTTPException) -> Response:
-        response = _explanation(Malformed("There is no such page.", "Go back to the first page."))
-        response.status_code = error.code or 404
-        return response
-
-    @app.errorhandler(Exception)
-    def failed(_error: Exception) -> Response:
-        # What went wrong may carry what was sent: the exception is dropped here, and only its kind is logged.
-        app.logger.error("a page failed: %s", type(_error).__name__)
-        response = make_response(
-            render_template(
-                "error.html",
-                message=gettext("Something failed here, not at your end."),
-                remedy=gettext("What a receipt has named is safe. Try again in a while."),
-            )
-        )
-        response.status_code = 500
-        return response
-
+    _speak(app)
+    app.context_processor(lambda: _common(context))
+    _explain_errors(app)
     app.after_request(harden)
-    for part in (front, send, inbox):
+    for part in (front, papers, send, entrance, inbox):
         part.register(app, context)
     return app
 
 
+def _prepare_templates(app: Flask) -> None:
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.filters |= {
+        "size": words.size,
+        "duration": words.duration,
+        "day": words.day,
+        "week_day": words.week_day,
+        "shown_name": words.shown_name,
+        "file_state": words.of_file,
+        "reply_state": words.of_reply,
+    }
+
+
 def language() -> str:
     """The language of this request: from the address, else what the browser asks for, else Thai."""
-    return str(g.get("language", DEFAULT_LANGUAGE))
+    if "language" not in g:
+        _, prefix, *_ = [*request.path.split("/"), ""]
+        asked = request.accept_languages.best_match(LANGUAGES)
+        g.language = prefix if prefix in LANGUAGES else asked or DEFAULT_LANGUAGE
+    return str(g.language)
 
 
-def _explanation(error: DropBoxError) -> Response:
-    message, remedy = of_error(error)
-    response = make_response(render_template("error.html", message=message, remedy=remedy))
-    response.status_code = error.http_status
+def _speak(app: Flask) -> None:
+    """Take the language out of every address before its view runs, and put it into every link."""
+
+    @app.url_value_preprocessor
+    def take(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+        language()
+        if values is not None:
+            values.pop("language", None)
+
+    @app.url_defaults
+    def give(endpoint: str, values: dict[str, Any]) -> None:
+        if app.url_map.is_endpoint_expecting(endpoint, "language"):
+            values.setdefault("language", language())
+
+
+def _explain_errors(app: Flask) -> None:
+    @app.errorhandler(DropBoxError)
+    def explain(error: DropBoxError) -> Response:
+        return refusal_page(words.refusal_of(error))
+
+    @app.errorhandler(HTTPException)
+    def nothing_here(error: HTTPException) -> Response:
+        response = refusal_page(refusals.NotHere())
+        response.status_code = error.code or 404
+        if isinstance(allowed := getattr(error, "valid_methods", None), list | tuple | set):
+            response.headers["Allow"] = ", ".join(sorted(allowed))
+        return response
+
+    @app.errorhandler(Exception)
+    def failed(error: Exception) -> Response:
+        # What went wrong may carry what was sent: the exception is dropped here, and only its kind is logged.
+        app.logger.error("a page failed: %s", type(error).__name__)
+        return refusal_page(refusals.Failed())
+
+
+def refusal_page(refusal: refusals.Refusal) -> Response:
+    """Say what is wrong: in the frame that an upload answers into, or on a page of its own."""
+    sentence, advice = words.of_refusal(refusal)
+    template = "refused.html" if g.get("framed") else "error.html"
+    response = make_response(render_template(template, sentence=sentence, advice=advice))
+    response.status_code = refusal.http_status
     return response
 
 
 def _common(context: Context) -> dict[str, Any]:
-    admitted = context.box.admitted()
-    chosen = language() if "language" in g else DEFAULT_LANGUAGE
+    """What every template may use."""
+    chosen = language()
+    in_force = context.box.admitted().manifest
     opening = context.box.openness()
 
     def say(text: Text) -> str:
@@ -88,22 +115,19 @@ def _common(context: Context) -> dict[str, Any]:
 
     return {
         "language": chosen,
-        "other_language": "en" if chosen == "th" else "th",
-        "manifest": admitted.manifest,
+        "other_language": next(each for each in LANGUAGES if each != chosen),
+        "other_path": _other_path(chosen),
+        "manifest": in_force,
         "say": say,
-        "opening": opening,
-        "closed_because": None if opening.reason is None else of_closed(opening.reason),
-        "path_after_language": request.path[3:] if request.path[1:3] in LANGUAGES else "/",
+        "closed_because": None if opening.reason is None else words.of_closed(opening.reason),
+        "open_desks": [desk for desk in in_force.desks if desk.number in opening.recipients] if in_force else [],
     }
 
 
-def _root() -> str:
-    from importlib.resources import files
-
-    return str(files("dropbox.source"))
-
-
-def _translations() -> str:
-    from importlib.resources import files
-
-    return str(files("dropbox").joinpath("translations"))
+def _other_path(chosen: str) -> str:
+    """This page in the other language; the first page, where this address can't be opened by a link."""
+    other = next(each for each in LANGUAGES if each != chosen)
+    rule = request.url_rule
+    if rule is None or "language" not in rule.arguments or "GET" not in (rule.methods or ()):
+        return url_for("front", language=other)
+    return f"/{other}{request.path.removeprefix(f'/{chosen}')}"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from dropbox.box import Box
 from dropbox.intake.progress import Board
 from dropbox.intake.sending import CellStore
-from dropbox.replies import Mailboxes
-from dropbox.sessions import Sessions
+from dropbox.replies import Found, Mailboxes
+from dropbox.sessions import Session, Sessions
 from keys import mailbox
 from keys.codename import Codename
 from keys.mailbox import SourceKeys
@@ -34,21 +34,46 @@ class Context:
     randomness: Randomness
     milliseconds: Callable[[], int]
 
-    def stretch(self, codename: Codename, *, sending: bool, circuit: int | None) -> bytes:
-        """Run the KDF for a codename in its turn: 32 bytes for each set of parameters that the manifest lists.
+    def sign_in(self, codename: Codename, *, sending: bool, circuit: int | None) -> Session:
+        """Begin a session for a codename, running the KDF in its turn: once a session, never once a request.
 
-        Once a session, never once a request. All sets are run for everybody, so that nothing tells who came before
-        the parameters were changed.
+        All sets of parameters that the manifest lists are run for everybody, so that nothing tells who came before the
+        parameters were changed.
 
         Raises:
+            Stale: the box has no manifest.
             NoRoom: too many are waiting.
         """
+        parameters = self.box.manifest.codename
         with self.gate(sending, circuit):
-            return b"".join(mailbox.stretch(codename, each) for each in self.box.manifest.codename)
+            return self.sessions.begin(b"".join(mailbox.stretch(codename, each) for each in parameters))
 
-    def keys(self, stretched: bytes, in_force: Manifest) -> list[SourceKeys]:
-        """Derive a source's keys, those of the current parameters first."""
+    def look(self, session: Session) -> list[Found]:
+        """Return every reply in a session's mailbox, newest first. Raises: Stale: the box has no manifest."""
+        in_force = self.box.manifest
         return [
-            SourceKeys.derive(stretched[at : at + KEY_BYTES], in_force.network)
-            for at in range(0, len(stretched), KEY_BYTES)
+            found
+            for keys in _all_keys(session, in_force)
+            for found in self.mailboxes.look(keys, in_force, self.box.now)
         ]
+
+    def signing_keys(self, session: Session, in_force: Manifest) -> SourceKeys:
+        """Return the keys that a session sends with.
+
+        After the parameters were changed, a source has several. The ones that a reply was found under go on, so that
+        a follow-up stays in its thread; without a reply, those of the current parameters.
+        """
+        every = _all_keys(session, in_force)
+        if len(every) == 1:
+            return every[0]
+        replies = self.look(session)
+        return replies[0].keys if replies else every[0]
+
+
+def _all_keys(session: Session, in_force: Manifest) -> list[SourceKeys]:
+    """Derive a session's keys, those of the current parameters first."""
+    stretched = session.stretched
+    return [
+        SourceKeys.derive(stretched[at : at + KEY_BYTES], in_force.network)
+        for at in range(0, len(stretched), KEY_BYTES)
+    ]

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dropbox.intake.receive import Form
+from dropbox.refusals import BadChoice, DeskClosed, NoDesk
 from keys import tip
-from keys.errors import Refused
+from keys.age.recipients import HybridIdentity
 from keys.mailbox import SourceKeys
 from keys.manifest import Manifest
-from keys.age.recipients import HybridIdentity
 
-CODENAME, TEXT, DESK, REFER, ANSWER, LANGUAGE = "codename", "text", "desk", "refer", "answer", "language"
+CODENAME, TEXT, DESK, REFER, ANSWER = "codename", "text", "desk", "refer", "answer"
 FILES = "files"
+YES = "yes"
 MAX_CODENAME_BYTES = 4_000
 SMALL = 64
 
@@ -22,11 +23,16 @@ def limits(in_force: Manifest) -> dict[str, int]:
     """The most bytes of each text field of the send form."""
     return {
         CODENAME: MAX_CODENAME_BYTES,
-        TEXT: min(in_force.limits.message_bytes, tip.MAX_TEXT_BYTES),
+        TEXT: text_bytes(in_force),
         DESK: SMALL,
         REFER: SMALL,
         ANSWER: SMALL,
     }
+
+
+def text_bytes(in_force: Manifest) -> int:
+    """The most bytes of a message."""
+    return min(in_force.limits.message_bytes, tip.MAX_TEXT_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +44,29 @@ class Choice:
     answerable: bool
 
 
-class BadForm(Refused):
-    """A form that can't be taken as it is; the page says which of its fields and why."""
-
-    http_status = 400
-
-
 def choice(form: Form, open_desks: Sequence[int]) -> Choice:
     """Read the choices of a send form.
 
     Raises:
-        BadForm: no desk, a desk that isn't open, or a choice that the form doesn't offer.
+        NoDesk, DeskClosed: nobody who is open was chosen, or somebody who isn't.
+        BadChoice: a choice that the form doesn't offer.
     """
-    chosen = set()
-    for value in form.all(DESK):
-        if not value.isascii() or not value.isdecimal() or len(value) > 3 or int(value) not in open_desks:
-            raise BadForm("One of the newsrooms you chose can't take tips now.", "Open the page again and choose anew.")
-        chosen.add(int(value))
+    chosen = {_number(value) for value in form.all(DESK)}
     if not chosen:
-        raise BadForm("Choose at least one newsroom that may read this.", "Tick one, then send again.")
+        raise NoDesk
+    if not chosen <= set(open_desks):
+        raise DeskClosed
     refer = form.one(REFER) or "ask"
-    if refer not in tip.REFERRALS:
-        raise BadForm("Say whether the newsrooms may pass this on.", "Choose one of the three answers.")
-    return Choice(tuple(sorted(chosen)), refer, form.one(ANSWER) == "yes")
+    answer = form.one(ANSWER)
+    if refer not in tip.REFERRALS or answer not in ("", YES):
+        raise BadChoice
+    return Choice(tuple(sorted(chosen)), refer, answer == YES)
+
+
+def _number(value: str) -> int:
+    if not (value.isascii() and value.isdecimal() and len(value) <= 3):
+        raise BadChoice
+    return int(value)
 
 
 def message(form: Form, chosen: Choice, keys: SourceKeys, week: int, language: str) -> tip.Message:
@@ -72,7 +78,7 @@ def message(form: Form, chosen: Choice, keys: SourceKeys, week: int, language: s
     return tip.Message(
         week=week,
         language=language,
-        text=form.one(TEXT).replace("\r\n", "\n"),
+        text=form.one(TEXT).replace("\r\n", "\n"),  # How browsers send every line break.
         desks=chosen.desks,
         refer=chosen.refer,
         mailbox=mailbox,

@@ -1,4 +1,4 @@
-"""The headers of every page, the same whatever happened. They let the browser load nothing but this site's own parts."""
+"""The headers of every page, the same whatever happened: the browser may load nothing but this site's own parts."""
 
 from __future__ import annotations
 

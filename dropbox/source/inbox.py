@@ -1,98 +1,63 @@
-"""Coming back: the codename typed, replies read, answered and deleted, and leaving. Promise 12: one size, one path."""
+"""A mailbox: replies read, answered and deleted. Promise 12: one size, one path."""
 
 from __future__ import annotations
 
-from flask import Flask, Response, g, make_response, redirect, render_template, request, url_for
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from dropbox.replies import Found
+from flask import Flask, Response, g, make_response, render_template, request
+from markupsafe import Markup
+
+from dropbox.refusals import ReplyGone
+from dropbox.replies import Found, addresses
 from dropbox.sessions import COOKIE_PREFIX, Session
+from dropbox.source import forms
 from dropbox.source.context import Context
-from dropbox.source.padding import PAGE_BYTES, pad
-from dropbox.source.send import UPLOAD_LABEL_BYTES, receive_upload, set_cookie
-from dropbox.source.words import of_error, of_reply
-from keys import codename
-from keys.codename import UnknownWord
-from keys.errors import Malformed, NotForUs
-from keys.mailbox import SourceKeys
+from dropbox.source.entrance import text_field, to_inbox
+from dropbox.source.padding import fixed_length, pad
+from dropbox.source.upload import Sender, receive_upload, set_cookie, upload_label
+from dropbox.source.words import shown_name
 
-MAX_LOGIN_BYTES = 8_192
 DELETE = "delete"
+COUNTS_BYTES = 1_024
+"""Room for what differs besides the replies themselves: their number, links to older ones, which desks are ticked."""
 
 
 def register(app: Flask, context: Context) -> None:
     """Add these pages to the application."""
 
-    @app.get("/<any(th,en):language>/return")
-    def come_back() -> Response:
-        return make_response(render_template("return.html", typed="", trouble=None, suggestions=()))
-
-    @app.post("/<any(th,en):language>/return")
-    def enter() -> Response:
-        typed = _text_field("codename")
-        try:
-            name = codename.read(typed)
-        except Malformed as error:
-            suggestions = error.suggestions if isinstance(error, UnknownWord) else ()
-            page = render_template("return.html", typed=typed, trouble=of_error(error), suggestions=suggestions)
-            response = make_response(page)
-            response.status_code = 400
-            return response
-        circuit = request.environ.get("mustshare.circuit")
-        session = context.sessions.begin(context.stretch(name, sending=False, circuit=circuit))
-        response = redirect(url_for("inbox", language=g.language, label=session.label), 303)
+    @app.get("/<any(th,en):language>/inbox/<label>")
+    def inbox(label: str) -> Response:
+        session = session_of(context, label)
+        response = make_response(_page(context, session, _start()))
         set_cookie(context, response, session)
         return response
 
-    @app.get("/<any(th,en):language>/inbox/<label>")
-    def inbox(label: str) -> Response:
-        return _inbox(context, session_of(context, label))
-
     @app.post("/<any(th,en):language>/inbox/<label>/send/<upload>")
     def follow_up(label: str, upload: str) -> Response:
+        g.framed = True
         session = session_of(context, label)
-        return receive_upload(context, upload, lambda _form: session)
+        return receive_upload(context, upload, lambda _form: Sender(session, None))
 
     @app.post("/<any(th,en):language>/inbox/<label>/delete")
     def delete(label: str) -> Response:
         session = session_of(context, label)
-        chosen, token = _text_field("reply"), _text_field("token")
-        context.sessions.check_form_token(session, DELETE, token)
-        keys, found = _find(context, session, chosen)
-        context.box.store.delete(found.cells)
-        response = redirect(url_for("inbox", language=g.language, label=label), 303)
-        set_cookie(context, response, session)
-        return response
+        context.sessions.check_form_token(session, DELETE, text_field("token"))
+        found = _find(context, session, text_field("reply"))
+        context.box.store.delete(addresses(found, context.box.manifest.network))
+        return to_inbox(context, session)
 
     @app.get("/<any(th,en):language>/inbox/<label>/file/<chosen>/<int:number>")
     def attachment(label: str, chosen: str, number: int) -> Response:
-        session = session_of(context, label)
-        keys, found = _find(context, session, chosen)
+        found = _find(context, session_of(context, label), chosen)
         if number >= len(found.reply.attachments):
-            raise NotForUs("There is no such file.", "Go back to your replies.")
-        data = context.mailboxes.attachment(found, number, keys)
+            raise ReplyGone
+        data = context.mailboxes.attachment(found, number, context.box.manifest)
         response = Response(data, mimetype="application/octet-stream")
-        response.headers.set(
-            "Content-Disposition", "attachment", filename=found.reply.attachments[number].name or "file"
-        )
+        name = _saved_name(found.reply.attachments[number].name)
+        response.headers.set("Content-Disposition", "attachment", filename=name)
         return response
-
-    @app.post("/<any(th,en):language>/leave")
-    @app.get("/<any(th,en):language>/leave")
-    def leave() -> Response:
-        response = make_response(render_template("left.html"))
-        for name, value in request.cookies.items():
-            if name.startswith(COOKIE_PREFIX):
-                _forget(context, response, name, value)
-        response.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
-        return response
-
-
-def _forget(context: Context, response: Response, name: str, value: str) -> None:
-    try:
-        context.sessions.revoke(context.sessions.read(name.removeprefix(COOKIE_PREFIX), value))
-    except Malformed:
-        pass
-    response.delete_cookie(name, path="/", httponly=True, samesite="Strict")
 
 
 def session_of(context: Context, label: str) -> Session:
@@ -100,57 +65,74 @@ def session_of(context: Context, label: str) -> Session:
     return context.sessions.read(label, request.cookies.get(COOKIE_PREFIX + label, ""))
 
 
-def _text_field(name: str) -> str:
-    """Read one field of a small form. Werkzeug keeps url-encoded forms in memory; anything else is refused."""
-    if request.mimetype != "application/x-www-form-urlencoded" or (request.content_length or 0) > MAX_LOGIN_BYTES:
-        raise Malformed("The form arrived in a shape that this page doesn't send.", "Open the page again.")
-    return request.form.get(name, "")
-
-
 def reply_name(found: Found) -> str:
     """How forms and links of the inbox name a reply."""
     return f"{found.place.desk}-{found.place.week}-{found.place.index}"
 
 
-def _look(context: Context, session: Session) -> list[tuple[SourceKeys, Found]]:
-    in_force = context.box.manifest
-    return [
-        (keys, found)
-        for keys in context.keys(session.stretched, in_force)
-        for found in context.mailboxes.look(keys, in_force, context.box.now)
-    ]
-
-
-def _find(context: Context, session: Session, chosen: str) -> tuple[SourceKeys, Found]:
-    for keys, found in _look(context, session):
+def _find(context: Context, session: Session, chosen: str) -> Found:
+    for found in context.look(session):
         if reply_name(found) == chosen:
-            return keys, found
-    raise NotForUs("This reply is not there any more.", "Go back to your replies.")
+            return found
+    raise ReplyGone
 
 
-def _inbox(context: Context, session: Session) -> Response:
-    """Show as many replies as a page of fixed length holds, newest first; the rest are named by number."""
-    replies = [found for _, found in _look(context, session)]
-    upload = context.randomness(UPLOAD_LABEL_BYTES).hex()
-    token = context.sessions.form_token(session, DELETE)
-    start = min(request.args.get("from", 0, type=int), len(replies))
-    shown = replies[max(start, 0) :]
-    while True:
-        page = render_template(
-            "inbox.html",
-            label=session.label,
-            replies=shown,
-            before=start,
-            after=len(replies) - start - len(shown),
-            upload=upload,
-            token=token,
-            of_reply=of_reply,
-            reply_name=reply_name,
-        ).encode()
-        if len(page) <= PAGE_BYTES:
+def _saved_name(name: str) -> str:
+    """A name that a browser may save an attachment under: one line, no folder, at most what file systems take."""
+    plain = shown_name(name, 80).replace("/", "_").replace("\\", "_").strip(" .")
+    return plain or "file"
+
+
+def _start() -> int:
+    """Which reply the page begins with, counted from the newest."""
+    asked = request.args.get("from", "")
+    return int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Which replies one page shows: from `start`, as many as were rendered."""
+
+    count: int
+    start: int
+    replies: tuple[Markup, ...] = ()
+
+    @property
+    def newer(self) -> bool:
+        return self.start > 0
+
+    @property
+    def older(self) -> int | None:
+        """Where the next page begins, if there is one."""
+        following = self.start + len(self.replies)
+        return following if following < self.count else None
+
+
+def _page(context: Context, session: Session, start: int) -> bytes:
+    """Show as many replies as a page of fixed length holds, newest first; links lead to the rest."""
+    found = context.look(session)
+    values: dict[str, Any] = {
+        "label": session.label,
+        "upload": upload_label(context),
+        "token": context.sessions.form_token(session, DELETE),
+        "text_bytes": forms.text_bytes(context.box.manifest),
+    }
+    bare = len(render_template("inbox.html", shown=_Shown(0, 0), ticked=(), **values).encode())
+    length = fixed_length(bare)
+    start = min(start, max(len(found) - 1, 0))
+    replies = _fitting(found[start:], length - bare - COUNTS_BYTES, values)
+    shown = _Shown(len(found), start, replies)
+    ticked = {each.place.desk for each in found}
+    return pad(render_template("inbox.html", shown=shown, ticked=ticked, **values).encode(), length)
+
+
+def _fitting(found: Sequence[Found], room: int, values: dict[str, Any]) -> tuple[Markup, ...]:
+    """Render replies as long as there is room; the first always fits (`padding.REPLIES_BYTES`)."""
+    rendered: list[Markup] = []
+    for each in found:
+        piece = Markup(render_template("reply.html", found=each, name=reply_name(each), **values))
+        room -= len(piece.encode())
+        if room < 0:
             break
-        shown = shown[:-1]
-    response = make_response(pad(page))
-    response.mimetype = "text/html"
-    set_cookie(context, response, session)
-    return response
+        rendered.append(piece)
+    return tuple(rendered)

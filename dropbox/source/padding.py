@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 MARK = b"<!--pad-->"
-PAGE_BYTES = 96 * 1024
+STEP_BYTES = 16 * 1024
+REPLIES_BYTES = 56 * 1024
+"""Room for replies on a page: more than the longest one takes when each of its characters must be escaped."""
 
 
-def pad(page: bytes, length: int = PAGE_BYTES) -> bytes:
+def fixed_length(bare: int) -> int:
+    """Return the length of a page that has `bare` bytes without any reply: the same whatever replies there are."""
+    return -(-(bare + REPLIES_BYTES) // STEP_BYTES) * STEP_BYTES
+
+
+def pad(page: bytes, length: int) -> bytes:
     """Fill a page up to exactly `length` bytes, at the place where its template has the mark.
 
     Raises:

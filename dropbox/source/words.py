@@ -1,44 +1,85 @@
-"""Sentences that pages look up: for errors, closed boxes and states. All go through the catalogues."""
+"""Sentences that pages look up: for refusals, closed boxes, states, sizes and times. All go through the catalogues."""
 
 from __future__ import annotations
 
-from flask_babel import gettext, lazy_gettext
+import unicodedata
+from datetime import UTC, datetime
 
+from flask_babel import format_date, get_locale, gettext, lazy_gettext, ngettext
+
+from dropbox import refusals
 from dropbox.intake.sending import State
+from dropbox.refusals import REFUSALS, Refusal
+from dropbox.serving.gate import Busy
+from dropbox.serving.pace import BodyBroken, TooSlow
 from keys.codename import UnknownWord, WrongCheckWord, WrongLength
+from keys.encoding import week_start
 from keys.epochs import Closed
-from keys.errors import DropBoxError, NoRoom, Stale
-
-LANGUAGES = ("th", "en")
+from keys.errors import DropBoxError, Misconfigured, NoRoom, NotAuthentic, NotForUs, Stale
 
 _CLOSED = {
-    Closed.NO_MANIFEST: lazy_gettext("The newsroom has not signed this drop box yet."),
-    Closed.MANIFEST_ROLLED_BACK: lazy_gettext("The newsroom's signed description is older than one seen before."),
-    Closed.MANIFEST_NOT_YET_VALID: lazy_gettext("The newsroom's signed description is not valid yet."),
-    Closed.MANIFEST_EXPIRED: lazy_gettext("The newsroom's signed description has expired."),
-    Closed.ORDERED: lazy_gettext("The newsroom has ordered this drop box closed."),
+    Closed.NO_MANIFEST: lazy_gettext("The newsrooms have not signed for this drop box yet."),
+    Closed.MANIFEST_ROLLED_BACK: lazy_gettext("What the newsrooms signed for this drop box is not the newest."),
+    Closed.MANIFEST_NOT_YET_VALID: lazy_gettext("What the newsrooms signed for this drop box is not valid yet."),
+    Closed.MANIFEST_EXPIRED: lazy_gettext("What the newsrooms signed for this drop box has run out."),
+    Closed.ORDERED: lazy_gettext("The newsrooms have closed this drop box by a signed order."),
     Closed.CLOCK_BEHIND: lazy_gettext("The clock of this server is wrong."),
     Closed.WEEK_BELOW_FLOOR: lazy_gettext("The clock of this server is wrong."),
     Closed.NO_EPOCHS: lazy_gettext("No newsroom has published a key for this week."),
 }
 
 _FILE_STATES = {
-    State.STORED: lazy_gettext("stored"),
-    State.INTERRUPTED: lazy_gettext("broke off: only this much is stored"),
-    State.TOO_LARGE: lazy_gettext("too large: only its beginning is stored"),
-    State.NO_ROOM: lazy_gettext("no room: not all of it is stored"),
-    State.TOO_MANY: lazy_gettext("too many files: not stored"),
-    State.FAILED: lazy_gettext("could not be stored"),
+    State.STORED: lazy_gettext("Stored."),
+    State.INTERRUPTED: lazy_gettext("Broke off. What came is stored; send the file again."),
+    State.TOO_LARGE: lazy_gettext("Too large. Only its beginning is stored; send the rest in parts."),
+    State.NO_ROOM: lazy_gettext("There was no room for all of it. Send it again another day."),
+    State.TOO_MANY: lazy_gettext("One file too many. Not stored; send it in a second message."),
+    State.FAILED: lazy_gettext("Not stored: something failed here. Send it again."),
 }
 
 _REPLY_STATES = {
-    "": "",
-    "opened": lazy_gettext("Opened: a journalist has read it."),
-    "checking": lazy_gettext("Being checked: journalists are looking into it."),
-    "needs-more": lazy_gettext("Needs more: please read what they ask."),
-    "published": lazy_gettext("Published."),
-    "closed": lazy_gettext("Closed: no further work on it for now."),
+    "opened": (lazy_gettext("Opened"), lazy_gettext("A journalist has read what you sent.")),
+    "checking": (lazy_gettext("Being checked"), lazy_gettext("Journalists are looking into it.")),
+    "needs-more": (lazy_gettext("Needs more"), lazy_gettext("They ask you for something. Please read on.")),
+    "published": (lazy_gettext("Published"), lazy_gettext("Something about it has been published.")),
+    "closed": (lazy_gettext("Closed"), lazy_gettext("Nobody is working on it for now.")),
 }
+
+_REFUSAL_OF: tuple[tuple[type[DropBoxError], type[Refusal]], ...] = (
+    (UnknownWord, refusals.UnknownWord),
+    (WrongCheckWord, refusals.WrongWords),
+    (WrongLength, refusals.WrongLength),
+    (Busy, refusals.Busy),
+    (NoRoom, refusals.Full),
+    (TooSlow, refusals.TooSlow),
+    (BodyBroken, refusals.BrokenOff),
+    (Stale, refusals.Closed),
+    (NotForUs, refusals.NotHere),
+    (NotAuthentic, refusals.ReplyDamaged),
+    (Misconfigured, refusals.Failed),
+)
+_BUDDHIST_YEARS = 543
+
+
+def refusal_of(error: DropBoxError) -> Refusal:
+    """Return what a source is told of an error. What stands in no catalogue is never shown."""
+    if isinstance(error, Refusal):
+        return error
+    return next((told for kind, told in _REFUSAL_OF if isinstance(error, kind)), refusals.BadForm)()
+
+
+def number_of(refusal: Refusal) -> int:
+    """Return the number under which the progress board keeps a refusal; 0 stands for none."""
+    return 1 + REFUSALS.index(type(refusal))
+
+
+def refusal_by_number(number: int) -> Refusal:
+    return REFUSALS[number - 1]()
+
+
+def of_refusal(refusal: Refusal) -> tuple[str, str]:
+    """Return what happened and what to do, in the page's language."""
+    return gettext(refusal.sentence), gettext(refusal.advice)
 
 
 def of_closed(reason: Closed) -> str:
@@ -49,35 +90,49 @@ def of_file(state: State) -> str:
     return str(_FILE_STATES[state])
 
 
-def of_reply(state: str) -> str:
-    return str(_REPLY_STATES[state])
+def of_reply(state: str) -> tuple[str, str] | None:
+    """Return a reply's state and what it means; nothing when the desk gave none."""
+    found = _REPLY_STATES.get(state)
+    return (str(found[0]), str(found[1])) if found else None
 
 
-def of_error(error: DropBoxError) -> tuple[str, str]:
-    """Return what happened and what to do, in the page's language."""
-    if isinstance(error, UnknownWord):
-        return gettext("One of the words is not in the list."), gettext("Compare it with what you wrote down.")
-    if isinstance(error, WrongCheckWord):
-        return (
-            gettext("The words don't fit together: one is wrong, or the order is."),
-            gettext("Compare them with what you wrote down, in order."),
-        )
-    if isinstance(error, WrongLength):
-        return gettext("A codename has eight words."), gettext("Type all eight, in order.")
-    if isinstance(error, NoRoom):
-        return gettext("There is no room just now."), gettext("Try again later. Text finds room longest.")
-    if isinstance(error, Stale) and error.http_status == 503:
-        return gettext("The drop box is closed."), gettext("Nothing was stored. Try again later.")
-    return gettext(error.message), gettext(error.remedy)
-
-
-def size(count: int) -> str:
+def size(count: float) -> str:
     """A size for people: 48.2 MB."""
     if count < 1_000:
-        return f"{count} B"
-    value, unit = float(count), "B"
-    for unit in ("kB", "MB", "GB"):
-        value /= 1_000
-        if value < 999.95:
-            break
-    return f"{value:.1f} {unit}"
+        return f"{count:.0f} B"
+    units = ("kB", "MB", "GB", "TB")
+    power = next((at for at in range(1, len(units)) if count < 999_950 * 1_000 ** (at - 1)), len(units))
+    return f"{count / 1_000**power:.1f} {units[power - 1]}"
+
+
+def duration(seconds: float) -> str:
+    """A time for people, in the largest unit of which there are two."""
+    if seconds < 120:
+        return str(ngettext("%(num)d second", "%(num)d seconds", max(round(seconds), 1)))
+    if seconds < 7_200:
+        return str(ngettext("%(num)d minute", "%(num)d minutes", round(seconds / 60)))
+    return str(ngettext("%(num)d hour", "%(num)d hours", round(seconds / 3_600)))
+
+
+def day(unix_seconds: int) -> str:
+    """A date for people, in UTC: 16 November 2026, in Thai with the Buddhist year."""
+    date = datetime.fromtimestamp(unix_seconds, UTC).date()
+    thai = str(get_locale()) == "th"
+    return f"{format_date(date, 'd MMMM')} {date.year + (_BUDDHIST_YEARS if thai else 0)}"
+
+
+def week_day(week: int) -> str:
+    """The Monday on which a week begins."""
+    return day(week_start(week))
+
+
+def shown_name(name: bytes | str, most: int = 120) -> str:
+    """A file's name for a page, whatever bytes it is: what can't be seen or would reorder the line is replaced."""
+    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+    plain = "".join("\ufffd" if _deceives(letter) else letter for letter in text)
+    return plain if len(plain) <= most else f"{plain[: most - 12]}…{plain[-11:]}"
+
+
+def _deceives(letter: str) -> bool:
+    """Say whether a character is a control or reorders text. Zero-width spaces are none: Thai is written with them."""
+    return unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp") and letter not in "\u200b\u200c\u200d"

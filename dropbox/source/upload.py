@@ -1,0 +1,162 @@
+"""One upload, a first tip or a follow-up: its body counted as it streams in, its receipt, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Response, g, make_response, render_template, request
+from werkzeug.exceptions import ClientDisconnected
+
+from dropbox import refusals
+from dropbox.intake.multipart import Broken, boundary_of, events
+from dropbox.intake.progress import Reporter, Stage
+from dropbox.intake.receive import Form, receive
+from dropbox.intake.sending import FileLimits, Receipt, Sending
+from dropbox.sessions import Session
+from dropbox.source import forms
+from dropbox.source.context import Context
+from dropbox.source.words import number_of, refusal_of
+from keys.codename import Codename
+from keys.errors import DropBoxError, NotForUs
+from keys.manifest import Manifest
+
+LABEL_BYTES = 16
+CIRCUIT = "mustshare.circuit"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whose upload it is: a session, and the codename when the form carried one, to be shown again."""
+
+    session: Session
+    codename: Codename | None
+
+    def __repr__(self) -> str:
+        return "Sender(…)"
+
+
+Identify = Callable[[Form], Sender]
+
+
+def upload_label(context: Context) -> str:
+    """Return a fresh label, under which a page's progress frame finds the upload of its form."""
+    return context.randomness(LABEL_BYTES).hex()
+
+
+def read_label(upload: str) -> bytes:
+    """Read a label from an address. Raises: NotForUs: it isn't one."""
+    g.framed = True
+    if len(upload) != 2 * LABEL_BYTES or any(letter not in "0123456789abcdef" for letter in upload):
+        raise NotForUs("There is no such upload.")
+    return bytes.fromhex(upload)
+
+
+def circuit() -> int | None:
+    """The Tor circuit of this request, as far as the worker knows it."""
+    found: int | None = request.environ.get(CIRCUIT)
+    return found
+
+
+def receive_upload(context: Context, upload: str, identify: Identify) -> Response:
+    """Receive a tip or a follow-up and answer with its receipt.
+
+    Args:
+        identify: turns the form's texts into a session: a new one by its codename, or the one that is open.
+
+    Raises:
+        DropBoxError: nothing was stored; the progress frame tells why already while the rest of the body drains.
+    """
+    label = read_label(upload)
+    reporter = context.board.begin(label, request.content_length or 0, context.milliseconds())
+    ending = _Ending(Stage.REFUSED, number_of(refusals.Failed()))
+    try:
+        receipt, sender = _receive(context, reporter, identify)
+        ending = _Ending(Stage.STORED if receipt.complete else Stage.BROKEN)
+    except DropBoxError as error:
+        ending = _Ending(Stage.REFUSED, number_of(refusal_of(error)))
+        raise
+    finally:
+        reporter.end(context.milliseconds(), ending.stage, ending.reason)
+    page = render_template("receipt.html", receipt=receipt, codename=sender.codename, label=sender.session.label)
+    response = make_response(page)
+    set_cookie(context, response, sender.session)
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    stage: Stage
+    reason: int = 0
+
+
+def _receive(context: Context, reporter: Reporter, identify: Identify) -> tuple[Receipt, Sender]:
+    if not context.box.openness().is_open:
+        raise refusals.Closed  # Before anything is read.
+    in_force = context.box.manifest
+    found: list[Sender] = []
+
+    def begin(form: Form) -> tuple[Sending, Callable[[bool], None]]:
+        chosen = forms.choice(form, context.box.openness().desks)
+        found.append(identify(form))
+        return _sending(context, in_force, found[0].session, form, chosen)
+
+    body = _Body(context, reporter)
+    parts = events(body, boundary_of(request.headers.get("Content-Type")))
+    try:
+        receipt = receive(parts, begin, forms.limits(in_force), forms.FILES, body.stored)
+    except Broken:
+        raise refusals.BrokenOff from None
+    return receipt, found[0]
+
+
+def _sending(
+    context: Context, in_force: Manifest, session: Session, form: Form, chosen: forms.Choice
+) -> tuple[Sending, Callable[[bool], None]]:
+    keys = context.signing_keys(session, in_force)
+    week, sealer = context.box.sealer(chosen.desks)
+    sending = Sending(
+        context.cells,
+        sealer.seal,
+        context.box.geometry,
+        in_force.network,
+        keys.signing_seed,
+        FileLimits(in_force.limits.file_bytes, in_force.limits.files),
+        context.randomness,
+    )
+    message = forms.message(form, chosen, keys, week, g.language)
+
+    def commit(closed: bool) -> None:
+        if closed and not message.text.strip():
+            raise refusals.NothingToSend
+        sending.message(message, closed=closed)
+
+    return sending, commit
+
+
+class _Body:
+    """The request's body, counted for the progress frame as it is read."""
+
+    def __init__(self, context: Context, reporter: Reporter) -> None:
+        self._context = context
+        self._reporter = reporter
+        self._received = 0
+        self._stream = request.stream
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            data = self._stream.read(size)
+        except (OSError, ClientDisconnected):
+            raise Broken from None
+        self._received += len(data)
+        self._reporter.update(self._context.milliseconds(), received=self._received)
+        return data
+
+    def stored(self, sending: Sending, /) -> None:
+        self._reporter.update(self._context.milliseconds(), stored=sending.items_stored)
+
+
+def set_cookie(context: Context, response: Response, session: Session) -> None:
+    """Give the browser the session's cookie, renewed; its length is always the same."""
+    name, value = context.sessions.cookie(session)
+    response.set_cookie(name, value, path="/", httponly=True, samesite="Strict")
