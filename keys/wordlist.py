@@ -89,7 +89,8 @@ class WordList:
         grams = Counter(gram for each in set(_grams(letters)) for gram in self._by_gram.get(each, ()))
         often = sorted(grams, key=lambda index: (-grams[index] / (len(self.words[index]) + len(letters)), index))
         limit = min(_FAR, _FAR_AT_LEAST + _FAR_A_LETTER * len(letters))
-        distances = ((distance(letters, decomposed(self.words[index])), index) for index in often[:_CANDIDATES])
+        likely = ((decomposed(self.words[index]), index) for index in often[:_CANDIDATES])
+        distances = ((distance(letters, word), index) for word, index in likely)
         nearest = sorted((far, index) for far, index in distances if far <= limit)
         return tuple(self.words[index] for _, index in nearest[:SUGGESTIONS])
 
@@ -176,7 +177,7 @@ _CLOSE = 4
 _FAR = 24
 _FAR_AT_LEAST = 6
 _FAR_A_LETTER = 4
-_CANDIDATES = 120
+_CANDIDATES = 40
 
 _MARKS = frozenset("่้๊๋์็")
 # Letters that sound alike, look alike, or differ in length only.
@@ -212,30 +213,26 @@ def _substitutions() -> dict[tuple[str, str], int]:
 def distance(typed: str, word: str) -> int:
     """Return how far a word is from what was typed, in tenths of a letter (Damerau-Levenshtein, weighted)."""
     costs = _substitutions()
-    rows: list[list[int]] = [[0]]
-    for column, letter in enumerate(word):
-        rows[0].append(rows[0][-1] + _lone(letter, word[:column]))
+    needless, missing = _lone(typed), _lone(word)
+    rows = [list(accumulate(missing, initial=0))]
     for at, letter in enumerate(typed):
-        row = [rows[at][0] + _lone(letter, typed[:at])]
+        above, row = rows[-1], [rows[-1][0] + needless[at]]
         for column, meant in enumerate(word):
-            same = 0 if letter == meant else costs.get((letter, meant), _LETTER)
-            cost = min(
-                rows[at][column] + same,
-                rows[at][column + 1] + _lone(letter, typed[:at]),
-                row[column] + _lone(meant, word[:column]),
-            )
+            wrong = 0 if letter == meant else costs.get((letter, meant), _LETTER)
+            cost = min(above[column] + wrong, above[column + 1] + needless[at], row[column] + missing[column])
             if at and column and letter == word[column - 1] and typed[at - 1] == meant:
-                cost = min(cost, rows[at - 1][column - 1] + _SWAPPED)
+                cost = min(cost, rows[-2][column - 1] + _SWAPPED)
             row.append(cost)
         rows.append(row)
     return rows[-1][-1]
 
 
-def _lone(letter: str, before: str) -> int:
-    """Return the cost of a letter too many, or too few."""
-    if letter in _MARKS:
-        return _MARK
-    return _DOUBLED if before.endswith(letter) else _LETTER
+def _lone(letters: str) -> list[int]:
+    """Return for each letter what it costs when it is too many, or too few."""
+    return [
+        _MARK if letter in _MARKS else _DOUBLED if letter == before else _LETTER
+        for before, letter in pairwise(f" {letters}")
+    ]
 
 
 def _grams(letters: str) -> Iterator[str]:
