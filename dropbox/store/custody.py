@@ -43,7 +43,7 @@ class _Held(threading.local):
 
     def __init__(self) -> None:
         self.inside = False
-        self.slots: list[int] = []
+        self.slots: set[int] = set()
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -54,8 +54,8 @@ class _Held(threading.local):
             self.inside = False
 
     def handed_over(self) -> list[int]:
-        slots, self.slots = self.slots, []
-        return slots
+        slots, self.slots = self.slots, set()
+        return sorted(slots)
 
 
 class Custody:
@@ -111,7 +111,7 @@ class Custody:
 
     def wipe_afterwards(self, slots: Sequence[int]) -> None:
         """Have slots wiped that this process has claimed, at the end of the transaction that this thread holds."""
-        self._held.slots += slots
+        self._held.slots |= {*slots}
 
     def _mend(self) -> None:
         """Finish what a killed worker or a failed disk left, if anything. The transaction lock is held."""

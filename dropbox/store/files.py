@@ -201,7 +201,11 @@ class DataFolder:
         return DataFile(fd)
 
     def create(self, name: str, size: int) -> DataFile:
+        """See `Folder`. Asks for the room first: to find out by filling the disk would harm all who write to it."""
         try:
+            disk = os.fstatvfs(self._fd)
+            if size > disk.f_bavail * disk.f_frsize:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=self._fd)
             try:
                 os.posix_fallocate(fd, 0, size)
