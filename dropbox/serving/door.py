@@ -17,21 +17,25 @@ from dropbox.serving.plan import Limits
 from dropbox.serving.turns import Key
 
 PIECE_BYTES = 16_384
-ACCEPTS_A_TURN = 8
-YIELD_SECONDS = 0.02
+DRAWS_A_TURN = 8
+YIELD_SECONDS = 0.005
 OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class OutOfDescriptors(Exception):
+    """This process may open nothing more for now."""
 
 
 class Tap:
     """A source of new work that sibling processes draw from too: lets a less loaded one go first, but never for long.
 
     Args:
-        draw: takes what is there.
+        draw: takes one thing; returns False when none was there.
         may_draw: whether this process holds no more than its siblings.
     """
 
     def __init__(
-        self, loop: Loop, source: socket.socket, draw: Callable[[], None], may_draw: Callable[[], bool]
+        self, loop: Loop, source: socket.socket, draw: Callable[[], bool], may_draw: Callable[[], bool]
     ) -> None:
         self._loop = loop
         self._source = source
@@ -58,12 +62,17 @@ class Tap:
             self._pause = self._loop.at(self._loop.now() + seconds, self.open)
 
     def _readable(self) -> None:
-        if self._waited or self._may_draw():
+        if self._waited:  # They have had their chance: take one, and then look again.
             self._waited = False
             self._draw()
-        else:
-            self._waited = True
-            self.pause(YIELD_SECONDS)
+            return
+        for _ in range(DRAWS_A_TURN):
+            if not self._may_draw():
+                self._waited = True
+                self.pause(YIELD_SECONDS)
+                return
+            if not self._draw():
+                return
 
 
 class HalfOpen:
@@ -106,15 +115,19 @@ class Door:
         return len(self._visitors)
 
     def accept_from(self, listener: socket.socket) -> bool:
-        """Take in the connections that wait; return False when descriptors ran out and a pause is due."""
-        for _ in range(ACCEPTS_A_TURN):
-            try:
-                connection, _ = listener.accept()
-            except OSError as error:
-                if error.errno in OUT_OF_DESCRIPTORS:
-                    return self._give_way(None)
-                return True  # None waits any more, or the one that did has gone.
-            self._admit(connection)
+        """Take in a connection that waits; return False when none did.
+
+        Raises:
+            OutOfDescriptors: and the oldest half-open connection has given way. Pause, and try again.
+        """
+        try:
+            connection, _ = listener.accept()
+        except OSError as error:
+            if error.errno in OUT_OF_DESCRIPTORS:
+                self._give_way(None)
+                raise OutOfDescriptors from None
+            return False  # The one that waited has gone, or a sibling took it.
+        self._admit(connection)
         return True
 
     def close(self) -> None:
@@ -157,12 +170,11 @@ class Door:
         if self._per_circuit[circuit] > self._limits.half_open_per_circuit:
             self._give_way(circuit)
 
-    def _give_way(self, circuit: int | None) -> bool:
-        """Close the oldest half-open connection, of this circuit if one is given; return whether there was one."""
+    def _give_way(self, circuit: int | None) -> None:
+        """Close the oldest half-open connection, of this circuit if one is given."""
         oldest = next((v for v in self._visitors if circuit is None or v.reader.circuit == circuit), None)
         if oldest is not None:
             self._drop(oldest)
-        return oldest is not None
 
     def _late(self, visitor: HalfOpen) -> None:
         self._refuse(visitor, HeadTooLate("The request's head took too long."))

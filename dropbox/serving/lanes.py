@@ -25,7 +25,8 @@ class Lane:
     `threads` requests run at a time, at most `per_circuit` of one circuit; `waiting` more may wait, at most
     `waiting_per_circuit` of one, for `wait_seconds`; who finds no room, or waits in vain, gets the prepared page 503.
     A body above `max_body_bytes` gets 413. A lane that `gathers` takes a thread only when the whole body is there, so
-    that no slow sender holds one: for small bodies, which are kept in memory.
+    that no slow sender holds one: for small bodies, which are kept in memory. A slow reader holds a thread only while
+    more than about 128 KiB of its answer, what the socket buffers, is left: downloads belong into a lane of their own.
     """
 
     name: str

@@ -84,7 +84,8 @@ class Limits:
     `head_seconds`: from accept to a complete head. `half_open`: connections with an unfinished head, at most
     `half_open_per_circuit` of one circuit; beyond that the oldest gives way. `gathered_bytes`: memory for bodies
     that lanes gather. `drain_bytes`: how much of a refused body is taken in and thrown away, because a browser shows
-    the refusal only when it has sent everything. `farewells`: connections in that state.
+    the refusal only when it has sent everything. `farewells`: connections in that state. `hand_over_seconds`: how long
+    a connection may wait to be taken by a process of its lane's crew, before the lane's own patience begins.
     """
 
     rate: Rate = field(default_factory=Rate)
@@ -95,6 +96,7 @@ class Limits:
     drain_bytes: int = 4 * 1024**3
     farewells: int = 512
     farewell_seconds: float = 2.0
+    hand_over_seconds: float = 20.0
     open_files: int = 16_384
 
 

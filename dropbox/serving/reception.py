@@ -11,7 +11,7 @@ from functools import partial
 
 from dropbox.serving.answer import Answerer, Request
 from dropbox.serving.corridor import Corridor
-from dropbox.serving.door import ACCEPTS_A_TURN, Door, Tap
+from dropbox.serving.door import Door, OutOfDescriptors, Tap
 from dropbox.serving.farewell import Farewells
 from dropbox.serving.gathering import Gathering
 from dropbox.serving.head import Head, HeadReader, HeadRefused
@@ -37,7 +37,8 @@ class Surroundings:
     """By the name of the crew that takes from it."""
     pages: PreparedPages
     answerer: Answerer
-    may_draw: Callable[[], bool]
+    may_draw: Callable[[int], bool]
+    """Whether a worker with this load may take more before its siblings do."""
 
 
 class Reception:
@@ -59,9 +60,9 @@ class Reception:
         }
         self._handing_over = 0
         self._own_corridor = around.corridors[around.crew.name]
-        self._taps = [Tap(loop, self._own_corridor.exit, self._take_handed_over, around.may_draw)]
+        self._taps = [Tap(loop, self._own_corridor.exit, self._take_handed_over, self._may_draw)]
         if around.crew.door:
-            self._listener_tap = Tap(loop, around.listener, self._accept, around.may_draw)
+            self._listener_tap = Tap(loop, around.listener, self._accept, self._may_draw)
             self._taps.append(self._listener_tap)
         self.served = 0
 
@@ -102,18 +103,21 @@ class Reception:
     def idle(self) -> bool:
         return self.load == 0 and self._loop.quiet and len(self._farewells) == 0
 
-    def _accept(self) -> None:
-        if not self._door.accept_from(self._around.listener):
+    def _may_draw(self) -> bool:
+        return self._around.may_draw(self.load)
+
+    def _accept(self) -> bool:
+        try:
+            return self._door.accept_from(self._around.listener)
+        except OutOfDescriptors:
             self._listener_tap.pause(OUT_OF_ROOM_SECONDS)
+            return False
 
-    def _take_handed_over(self) -> None:
-        for _ in range(ACCEPTS_A_TURN):
-            taken = self._own_corridor.take()
-            if taken is None:
-                return
-            self._admit_handed_over(*taken)
-
-    def _admit_handed_over(self, connection: socket.socket, received: bytes) -> None:
+    def _take_handed_over(self) -> bool:
+        taken = self._own_corridor.take()
+        if taken is None:
+            return False
+        connection, received = taken
         reader = HeadReader(self._around.site.circuits)
         try:
             head = reader.feed(received)
@@ -122,6 +126,7 @@ class Reception:
         if head is None:
             raise RuntimeError("Another worker handed over a head that can't be read.")
         self._received(connection, head, reader)
+        return True
 
     def _received(self, connection: socket.socket, head: Head, reader: HeadReader) -> None:
         """Send a connection whose head is complete on its way."""
@@ -133,7 +138,7 @@ class Reception:
         else:
             crew = self._around.site.crew_of(lane)
             self._handing_over += 1
-            deadline = self._loop.now() + lane.wait_seconds
+            deadline = self._loop.now() + self._around.limits.hand_over_seconds
             self._hand_over(self._around.corridors[crew.name], connection, head, reader, deadline)
 
     def _hand_over(

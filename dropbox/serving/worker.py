@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 TURN_SECONDS = 1.0
 LOAD_SLACK = 4
-"""How many connections more than the least loaded sibling a worker may hold and still draw the next at once."""
+"""How many connections more than the least loaded sibling, beside an eighth, a worker may hold and still draw more."""
 STACK_BYTES = 1024 * 1024
 QUICK_SECONDS = 3.0
 """How long a worker that must end at once waits for its applications to keep what came."""
@@ -156,7 +156,7 @@ class LaneWorker(Worker):
             corridors=shared.corridors[site.name],
             pages=pages,
             answerer=Answerer(self._application(site.name), pages, shared.plan.limits.rate, self.log.error),
-            may_draw=lambda: self._may_draw(seat),
+            may_draw=lambda load: self._may_draw(seat, load),
         )
 
     def _application(self, site: str) -> WSGIApplication:
@@ -164,11 +164,9 @@ class LaneWorker(Worker):
         application: WSGIApplication = applications[site]
         return application
 
-    def _may_draw(self, seat: Seat) -> bool:
-        board = self._shared.board
-        own = board.row(seat.row)
-        least = board.least_load(seat.crew, besides=seat.row)
-        return own is None or least is None or own.load <= least + LOAD_SLACK
+    def _may_draw(self, seat: Seat, load: int) -> bool:
+        least = self._shared.board.least_load(seat.crew, besides=seat.row)
+        return least is None or load <= least + LOAD_SLACK + least // 8
 
     def _empty_pipe(self) -> None:
         with contextlib.suppress(BlockingIOError):

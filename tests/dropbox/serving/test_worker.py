@@ -295,15 +295,16 @@ class TestLanes:
             assert [visit.response().status for visit in refused] == [503] * 4
 
     def test_uploads_spread_over_the_processes_of_their_crew(self, folder: Path) -> None:
-        settings = {"file_processes": 2, "file_threads": 12, "file_waiting": 0, "wait_seconds": 5.0}
+        settings = {"file_processes": 2, "file_threads": 40, "wait_seconds": 5.0}
         with small_site(folder, **settings) as server, contextlib.ExitStack() as visits:
-            for circuit in range(20):
+            for circuit in range(40):
                 visit = visits.enter_context(server.visit(circuit))
                 visit.head("POST", "/send", length=10)
-            wait_until(lambda: server.status()["running"] == 20, "all uploads run")
+            wait_until(lambda: server.status()["running"] == 40, "all uploads run")
             owners = server.status()["owners"]
-            assert len(set(owners)) == 2
-            assert max(owners.count(owner) for owner in set(owners)) <= 12
+            # Even shares are the rule; a machine that has no time for one of them may shift some to the other.
+            assert sorted(set(owners)) == sorted(server.workers("files"))
+            assert min(owners.count(owner) for owner in set(owners)) >= 5
 
 
 @pytest.fixture(scope="module")
@@ -359,6 +360,24 @@ class TestPace:
             visit.head("POST", "/refuse", length=1_000_000)
             visit.send(b"x" * 1_000)
             assert parse_response(visit.rest()).status == 413
+
+
+@pytest.mark.long
+def test_a_thousand_slow_uploads_are_held_and_pages_answer(folder: Path) -> None:
+    seconds, piece = 10, b"x" * 5_000
+    settings = {"file_processes": 2, "file_threads": 600, "file_waiting": 400, "wait_seconds": 10.0}
+    with small_site(folder, **settings) as server, contextlib.ExitStack() as visits:
+        uploads = [visits.enter_context(server.visit(circuit)) for circuit in range(1_000)]
+        for visit in uploads:
+            visit.head("POST", "/send", length=seconds * len(piece))
+        wait_until(lambda: server.status()["running"] == len(uploads), "all run")
+        for _ in range(seconds):
+            next_second = time.monotonic() + 1
+            for visit in uploads:
+                visit.send(piece)
+            answers_at_once(server)
+            time.sleep(max(0.0, next_second - time.monotonic()))  # 5,000 bytes a second each.
+        assert all(visit.response().facts["bytes"] == seconds * len(piece) for visit in uploads)
 
 
 class TestEarlyRefusals:
