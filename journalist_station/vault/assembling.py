@@ -195,7 +195,10 @@ class _Opening:
 
     def _open_one(self, each: FileCell) -> Block | None:
         try:
-            block = cells.open_block(each.key, os.pread(self._file(each.path), CELL_BYTES, each.offset), self._geometry)
+            sealed = os.pread(self._file(each.path), CELL_BYTES, each.offset)
+            if len(sealed) != CELL_BYTES:
+                raise NotAuthentic("A cell is cut short.")
+            block = cells.open_block(each.key, sealed, self._geometry)
         except NotAuthentic:
             self._result.damaged.append(each.cell)
             return None

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Protocol
 
 from journalist_station.vault import journal
 from journalist_station.vault.database import cells as rows
 from journalist_station.vault.database import facts, post
 from journalist_station.vault.database.cells import ServerRow
-from journalist_station.vault.database.post import LetterRow
+from journalist_station.vault.database.post import EntryRow
 from journalist_station.vault.stick import Stick
 from journalist_station.vault.vault import Vault
+from keys import cell as cells
 from keys import inventory as inventories
-from keys.bundle import EntryType
+from keys.bundle import TAG_BYTES, EntryType
 from keys.encoding import SECONDS_A_WEEK, week_of
 from keys.errors import Malformed
 from keys.inventory import ID_BYTES, CellId, Inventory
 
 CLOCK_TOLERANCE_SECONDS = 86_400
-RESTORED_WEEKS = 5
-"""How long a bundle of the lost vault may still be on its way: one more than bundles are valid."""
-RESTORED_UNTIL = "restored_until"
-"""Setting: until when entries that were confirmed may have been those of a vault that is no more."""
 AWAITS_INVENTORY = "awaits_inventory"
 """Setting: 1 after a restore, until an inventory has told how far the lost vault's bundles came."""
 FLOOR_WEEK = "floor_week"
@@ -93,22 +91,19 @@ def _confirm(vault: Vault, inventory: Inventory, before: int, now: int, report: 
     mark = inventory.marks.get(vault.desk, 0)
     if mark <= before:
         return
-    highest = post.highest_entry(vault.database, inventory.server)
-    if mark > highest and before < mark:
-        _notice_rollback(vault, inventory.server, mark, now, report)
+    entries = [each for each in post.entries_after(vault.database, inventory.server, before) if each.number <= mark]
+    gone = _lost_batches(vault, inventory, entries)
+    if gone or mark > max(before, post.highest_entry(vault.database, inventory.server)):
+        _notice_older_copy(vault, inventory.server, mark, now, report)
     refused = frozenset(inventory.refused.get(vault.desk, ()))
     again: set[int] = set()
     delivered: set[int] = set()
-    for number, letter in post.letters_between(vault.database, inventory.server, before, mark):
-        lost = number in refused or _was_replaced(vault, inventory, letter, now)
-        if letter.reply is not None:
-            (again if lost else delivered).add(letter.reply)
-        elif lost and letter.type == EntryType.ACKNOWLEDGEMENT:
-            content = post.letter_content(vault.database, letter.number)
-            ids = [content[at : at + ID_BYTES] for at in range(0, len(content), ID_BYTES)]
-            rows.set_acknowledged(vault.database, inventory.server, ids, acknowledged=False)
-        elif lost and letter.label:
-            report.warnings.append(f"The server {inventory.server} didn't take: {letter.label}.")
+    for each in entries:
+        lost = each.number in refused or _is_lost(vault, inventory, each, gone)
+        if each.letter.reply is not None:
+            (again if lost else delivered).add(each.letter.reply)
+        elif lost:
+            _lose(vault, inventory, each, gone, report)
     for reply in delivered - again:
         post.set_delivered(vault.database, reply, inventory.time)
     for reply in again:
@@ -119,30 +114,64 @@ def _confirm(vault: Vault, inventory: Inventory, before: int, now: int, report: 
     report.sent_again += len(again)
 
 
-def _was_replaced(vault: Vault, inventory: Inventory, letter: LetterRow, now: int) -> bool:
-    """Say whether another entry went under this letter's number: one of the vault that this one was restored from."""
-    if facts.number(vault.database, RESTORED_UNTIL) <= now:
-        return False
-    if letter.type == EntryType.ACKNOWLEDGEMENT:
-        return True  # To acknowledge twice does no harm.
-    if letter.type != EntryType.CELL or not letter.label:
-        return False
-    return CellId(bytes.fromhex(letter.label)) not in inventory.digests
+def _lost_batches(vault: Vault, inventory: Inventory, entries: Sequence[EntryRow]) -> frozenset[int]:
+    """Return the batches in whose place the server has taken another: one of a vault of which this is an older copy.
+
+    Their fillers tell: nobody deletes a filler before its time, so one that was confirmed and isn't listed never came.
+    """
+    lifetime = vault.manifest.limits.acknowledge_weeks * SECONDS_A_WEEK
+    return frozenset(
+        each.batch
+        for each in entries
+        if each.letter.type == EntryType.CELL
+        and each.letter.reply is None
+        and inventory.time < each.written + lifetime // 2
+        and not _stands(vault, inventory, each)
+    )
 
 
-def _notice_rollback(vault: Vault, server: str, mark: int, now: int, report: Told) -> None:
-    """The server has entries that this vault never wrote: it is a copy of an older state, restored or rolled back."""
+def _stands(vault: Vault, inventory: Inventory, entry: EntryRow) -> bool:
+    """Say whether an inventory lists the very cell of an entry."""
+    listed = inventory.digests.get(CellId(bytes.fromhex(entry.letter.label)))
+    content = post.letter_content(vault.database, entry.letter.number)
+    return listed == cells.seal_digest(content[TAG_BYTES:], vault.geometry)
+
+
+def _is_lost(vault: Vault, inventory: Inventory, entry: EntryRow, gone: frozenset[int]) -> bool:
+    """Say whether an entry below the mark was never applied."""
+    if entry.letter.type == EntryType.CELL and CellId(bytes.fromhex(entry.letter.label)) in inventory.digests:
+        return not _stands(vault, inventory, entry)
+    # A reply that isn't listed any more was deleted by its source, unless nothing of its batch came.
+    return entry.batch in gone
+
+
+def _lose(vault: Vault, inventory: Inventory, entry: EntryRow, gone: frozenset[int], report: Told) -> None:
+    """See to it that what an entry said is said again, where it can be."""
+    match entry.letter.type:
+        case EntryType.CELL:
+            return  # A filler.
+        case EntryType.ACKNOWLEDGEMENT:
+            content = post.letter_content(vault.database, entry.letter.number)
+            ids = [content[at : at + ID_BYTES] for at in range(0, len(content), ID_BYTES)]
+            rows.set_acknowledged(vault.database, inventory.server, ids, acknowledged=False)
+        case _ if entry.batch in gone:
+            post.send_again(vault.database, entry.letter.number)
+        case _:
+            report.warnings.append(f"The server {inventory.server} didn't take: {entry.letter.label}.")
+
+
+def _notice_older_copy(vault: Vault, server: str, mark: int, now: int, report: Told) -> None:
+    """The server has entries that this vault never wrote: it is an older copy of itself, restored or rolled back."""
     step_over(vault, now)
     if facts.number(vault.database, AWAITS_INVENTORY):
         return  # It was restored, and knows.
     report.warnings.append(
-        f"The server {server} has taken entries up to {mark} that this vault doesn't know: it is an older copy of "
-        "itself. Replies take new places from now on."
+        f"The server {server} has taken entries that this vault doesn't know: the vault is an older copy of itself. "
+        "Replies take new places from now on."
     )
-    journal.record(vault.database, now, "rolled-back", server=server, mark=mark)
+    journal.record(vault.database, now, "older-copy", server=server, mark=mark)
 
 
 def step_over(vault: Vault, now: int) -> None:
-    """Take nothing from now on that a vault which is no more may have taken since the copy was made. SPEC 6.2."""
+    """Take no place of a reply any more that a vault which is no more may have taken. SPEC 6.2."""
     facts.set_setting(vault.database, FLOOR_WEEK, max(week_of(now), facts.number(vault.database, FLOOR_WEEK)))
-    facts.set_setting(vault.database, RESTORED_UNTIL, now + RESTORED_WEEKS * SECONDS_A_WEEK)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from journalist_station.vault import assembling, confirming, epochs, inner, journal, threads
@@ -113,6 +113,7 @@ class _Import:
         self._done = self._total = 0
         self._fates: list[tuple[bytes, Fate]] = []
         self._noted: set[bytes] = set()
+        self._looked: dict[Stick, dict[str, int]] = {stick: {} for stick in sticks}
 
     def run(self) -> Report:
         self._vault.files.sweep(tip_rows.all_files(self._database))
@@ -139,7 +140,9 @@ class _Import:
             unlisted=report.unlisted,
             refused=report.refused,
         )
-        write_known(self._vault, self._sticks, report)
+        for stick, looked in self._looked.items():
+            if not write_known(self._vault, stick, looked):
+                report.warnings.append(f"The stick {stick.folder.name!r} can't be written to, so more comes twice.")
         return report
 
     def _take_word(self, stick: Stick, server: str) -> None:
@@ -192,6 +195,8 @@ class _Import:
                 self._report.problems += [(server, problem) for problem in problems]
                 for part in parts:
                     yield from self._batches_of(part, wanted[server], listed[server])
+                    looked = self._looked[stick]
+                    looked[server] = max(looked.get(server, 0), min(part.inventory, known[server].sequence))
 
     def _batches_of(self, part: Part, wanted: dict[bytes, bytes], listed: frozenset[bytes]) -> Iterator[Batch]:
         self._report.cut_short += part.cut_short
@@ -315,12 +320,19 @@ class _Import:
         self._progress(Step(min(self._done, self._total), self._total))
 
 
-def write_known(vault: Vault, sticks: Sequence[Stick], report: Report | None = None) -> None:
-    """Write on each stick which cells needn't be fetched again. A stick that can't be written to does no harm."""
-    raw = bundle.known(vault.network, vault.desk, [CellId(cell) for cell in rows.settled(vault.database)])
-    for stick in sticks:
-        try:
-            stick.write_known(vault.desk, raw)
-        except (DropBoxError, OSError):
-            if report is not None:
-                report.warnings.append(f"The stick {stick.folder.name!r} can't be written to, so more comes twice.")
+def write_known(vault: Vault, stick: Stick, looked: Mapping[str, int] | None = None) -> bool:
+    """Write on a stick which cells needn't be fetched again; return False when it can't be written to.
+
+    Args:
+        looked: by server, under which inventory the newest cells were fetched that this stick brought and that were
+            looked at; what stands on the stick already when left out.
+    """
+    if looked is None:
+        before = stick.known(vault.desk, vault.network)
+        looked = before.inventories if before else {}
+    ids = [CellId(cell) for cell in rows.settled(vault.database)]
+    try:
+        stick.write_known(vault.desk, bundle.known(vault.network, vault.desk, looked, ids))
+    except (DropBoxError, OSError):
+        return False
+    return True

@@ -133,7 +133,10 @@ class Opener:
         if head.kind is Kind.TIP and head.item not in (tips.MESSAGE_ITEM, tips.CLOSING_ITEM):
             return Sorted(wanted.cell, path, wanted.offset, Outcome.FILE, identity, head, key=key)
         outcome = {Kind.TIP: Outcome.SMALL, Kind.REFERRAL: Outcome.REFERRAL}.get(head.kind, Outcome.REFUSED)
-        block = cells.open_block(key, os.pread(file, CELL_BYTES, wanted.offset), self._geometry)
+        sealed = os.pread(file, CELL_BYTES, wanted.offset)
+        if len(sealed) != CELL_BYTES:
+            raise NotAuthentic("A cell is cut short.")
+        block = cells.open_block(key, sealed, self._geometry)
         return Sorted(
             wanted.cell, path, wanted.offset, outcome, identity, head, flags=block.flags, payload=block.payload
         )

@@ -15,7 +15,7 @@ from journalist_station.vault import journal, replies
 from journalist_station.vault.confirming import AWAITS_INVENTORY
 from journalist_station.vault.database import cells as rows
 from journalist_station.vault.database import facts, post
-from journalist_station.vault.database.post import LetterRow
+from journalist_station.vault.database.post import EntryRow, LetterRow
 from journalist_station.vault.importing import write_known
 from journalist_station.vault.stick import Stick
 from journalist_station.vault.vault import Vault
@@ -24,6 +24,7 @@ from keys.bundle import MAX_ACKNOWLEDGED, EntryType, OutboundHead
 from keys.cell import shuffled
 from keys.encoding import SECONDS_A_WEEK
 from keys.errors import Misconfigured, Refused, Stale
+from keys.inventory import ID_BYTES
 
 VALID_WEEKS = 4
 _DOCUMENTS = (EntryType.MANIFEST, EntryType.CLOSE, EntryType.EPOCHS, EntryType.BULLETIN)
@@ -83,7 +84,8 @@ def write(vault: Vault, sticks: Sequence[Stick], now: int, *, again: bool = Fals
         outbox.late = len(late)
         for server in manifest.servers:
             outbox.bundles.append(_write_bundle(vault, sticks, server.name, now))
-        write_known(vault, sticks)
+        for stick in sticks:
+            write_known(vault, stick)
         return outbox
 
 
@@ -100,7 +102,7 @@ def _close_batch(vault: Vault, now: int, outbox: Outbox) -> None:
         _acknowledge(vault, name, now)
         letters = post.unnumbered(vault.database, name)
         mixed = [letter.number for letter in letters if letter.type == EntryType.CELL]
-        unconfirmed = sum(letter.type == EntryType.CELL for _, letter in _unconfirmed(vault, name))
+        unconfirmed = sum(each.letter.type == EntryType.CELL for each in _unconfirmed(vault, name))
         size = vault.manifest.limits.bundle_cells
         # Always another batch, replies or not: that there were none mustn't show either.
         fillers = -(unconfirmed + len(mixed)) % size or (0 if mixed else size)
@@ -108,7 +110,7 @@ def _close_batch(vault: Vault, now: int, outbox: Outbox) -> None:
         documents = _newest(vault, [letter for letter in letters if letter.type in _DOCUMENTS])
         acknowledgements = [letter.number for letter in letters if letter.type == EntryType.ACKNOWLEDGEMENT]
         first = 1 + max(post.highest_entry(vault.database, name), _mark(vault, name))
-        post.add_entries(vault.database, name, first, [*documents, *acknowledgements, *mixed])
+        post.add_entries(vault.database, name, first, [*documents, *acknowledgements, *mixed], now)
     journal.record(
         vault.database,
         now,
@@ -141,7 +143,7 @@ def _mark(vault: Vault, server: str) -> int:
     return row.mark if row else 0
 
 
-def _unconfirmed(vault: Vault, server: str) -> list[tuple[int, LetterRow]]:
+def _unconfirmed(vault: Vault, server: str) -> list[EntryRow]:
     return post.entries_after(vault.database, server, _mark(vault, server))
 
 
@@ -154,12 +156,12 @@ def _write_bundle(vault: Vault, sticks: Sequence[Stick], server: str, now: int) 
     entries = _unconfirmed(vault, server)
     if not entries:
         raise Refused("There is nothing that could be written again.", "Write a new outbox, without --again.")
-    cells = sum(letter.type == EntryType.CELL for _, letter in entries)
+    cells = sum(each.letter.type == EntryType.CELL for each in entries)
     head = OutboundHead(
         network=vault.network,
         desk=vault.desk,
         server=server,
-        first=entries[0][0],
+        first=entries[0].number,
         entries=len(entries),
         cells=cells,
         issued=now,
@@ -175,15 +177,15 @@ def _write_bundle(vault: Vault, sticks: Sequence[Stick], server: str, now: int) 
         head.entries,
         cells,
         sum(
-            len(post.letter_content(vault.database, letter.number)) // bundle.TAG_BYTES
-            for _, letter in entries
-            if letter.type == EntryType.ACKNOWLEDGEMENT
+            len(post.letter_content(vault.database, each.letter.number)) // ID_BYTES
+            for each in entries
+            if each.letter.type == EntryType.ACKNOWLEDGEMENT
         ),
-        sum(letter.type in _DOCUMENTS for _, letter in entries),
+        sum(each.letter.type in _DOCUMENTS for each in entries),
         size,
     )
 
 
-def _contents(vault: Vault, entries: Sequence[tuple[int, LetterRow]]) -> Iterator[tuple[EntryType, bytes]]:
-    for _, letter in entries:
-        yield EntryType(letter.type), post.letter_content(vault.database, letter.number)
+def _contents(vault: Vault, entries: Sequence[EntryRow]) -> Iterator[tuple[EntryType, bytes]]:
+    for each in entries:
+        yield EntryType(each.letter.type), post.letter_content(vault.database, each.letter.number)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from keys import bundle, statement
+from keys import bundle
 from keys.errors import DropBoxError, Malformed, Misconfigured, NoRoom
 from keys.inventory import ID_BYTES, check_server_name
 from keys.minisign import MAX_DOCUMENT_BYTES, MAX_SIGNATURES, SignedDocument
@@ -36,10 +36,14 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file of cells: `first` is where its first record begins, `records` how many whole ones follow."""
+    """A file of cells: `first` is where its first record begins, `records` how many whole ones follow.
+
+    `inventory` is the number of the one under which they were fetched.
+    """
 
     path: Path
     server: str
+    inventory: int
     first: int
     records: int
     cut_short: bool
@@ -117,11 +121,17 @@ class Stick:
     def _part(self, server: str, name: str, network: NetworkId) -> Part:
         with self._open(TOP, "inbound", server, name) as file:
             head = bundle.read_header(file)
-            parsed = statement.parse(head, "cells", bundle.CELLS_CONTEXT, network)
-            if parsed.value("server") != server:
-                raise Malformed("A file of cells lies in another server's folder.")
+            inventory = bundle.parse_cells_header(head, network, server)
             records, rest = divmod(os.fstat(file.fileno()).st_size - len(head), RECORD_BYTES)
-            return Part(self.folder / TOP / "inbound" / server / name, server, len(head), records, rest > 0)
+            return Part(self.folder / TOP / "inbound" / server / name, server, inventory, len(head), records, rest > 0)
+
+    def known(self, desk: int, network: NetworkId) -> bundle.Known | None:
+        """Return what a station of this desk wrote here the last time, or None when that can't be read."""
+        try:
+            raw = self._read(TOP, f"known-{desk}", most=MAX_INVENTORY_BYTES)
+            return None if raw is None else bundle.parse_known(raw, network)
+        except DropBoxError:
+            return None
 
     def write_known(self, desk: int, raw: bytes) -> None:
         """Write which cells needn't be fetched again."""

@@ -301,11 +301,12 @@ class DropBox:
             (folder / f"{name}{ending}").write_bytes(signature)
 
     def known(self, stick: Path) -> frozenset[CellId]:
-        """Return the ids that the stations of a stick have."""
-        found: frozenset[CellId] = frozenset()
-        for path in (stick / "mustshare").glob("known-*"):
-            found |= bundle.parse_known(path.read_bytes(), self.newsroom.network)[1]
-        return found
+        """Return the ids that every station of a stick has."""
+        lists = [
+            bundle.parse_known(path.read_bytes(), self.newsroom.network).ids
+            for path in (stick / "mustshare").glob("known-*")
+        ]
+        return frozenset.intersection(*lists) if lists else frozenset()
 
     def deliver(self, stick: Path) -> list[Applied]:
         """Apply every bundle for this server on a stick, as the server does, each whole or not at all.
@@ -379,4 +380,3 @@ class DropBox:
 def _desk_of(document: SignedDocument) -> int:
     line = next(line for line in document.statement.split(b"\n") if line.startswith(b"desk "))
     return int(line.removeprefix(b"desk "))
-

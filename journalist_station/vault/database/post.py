@@ -120,6 +120,15 @@ def add_letter(
     )
 
 
+def send_again(database: Database, number: int) -> None:
+    """Put a letter in the outbox once more, as a new one."""
+    database.run(
+        "INSERT INTO letters (type, server, label, reply, content)"
+        " SELECT type, server, label, reply, content FROM letters WHERE number = ?",
+        number,
+    )
+
+
 def letter_content(database: Database, number: int) -> bytes:
     content: bytes = database.value("SELECT content FROM letters WHERE number = ?", number)
     return content
@@ -152,29 +161,35 @@ def highest_entry(database: Database, server: str) -> int:
     return int(database.value("SELECT max(number) FROM entries WHERE server = ?", server) or 0)
 
 
-def add_entries(database: Database, server: str, first: int, letters: Sequence[int]) -> None:
-    """Number letters for a server, in this order."""
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """A numbered letter: `batch` is the first number of those that were numbered together, `written` when."""
+
+    number: int
+    batch: int
+    written: int
+    letter: LetterRow
+
+
+def add_entries(database: Database, server: str, first: int, letters: Sequence[int], now: int) -> None:
+    """Number letters for a server, in this order, as one batch."""
     database.run_many(
-        "INSERT INTO entries (server, number, letter) VALUES (?, ?, ?)",
-        ((server, number, letter) for number, letter in enumerate(letters, first)),
+        "INSERT INTO entries (server, number, letter, batch, written) VALUES (?, ?, ?, ?, ?)",
+        ((server, number, letter, first, now) for number, letter in enumerate(letters, first)),
     )
 
 
-def entries_after(database: Database, server: str, mark: int) -> list[tuple[int, LetterRow]]:
+def entries_after(database: Database, server: str, mark: int) -> list[EntryRow]:
     """Return the numbered letters above a mark, in order."""
     found = database.rows(
-        """SELECT entries.number, letters.number, letters.type, letters.server, letters.label, letters.reply
+        """SELECT entries.number, batch, written,
+                letters.number, letters.type, letters.server, letters.label, letters.reply
             FROM entries JOIN letters ON letters.number = entries.letter
             WHERE entries.server = ? AND entries.number > ? ORDER BY entries.number""",
         server,
         mark,
     )
-    return [(row[0], LetterRow(*row[1:])) for row in found]
-
-
-def letters_between(database: Database, server: str, after: int, upto: int) -> list[tuple[int, LetterRow]]:
-    """Return the numbered letters above one mark and up to another."""
-    return [(number, letter) for number, letter in entries_after(database, server, after) if number <= upto]
+    return [EntryRow(row[0], row[1], row[2], LetterRow(*row[3:])) for row in found]
 
 
 def delete_confirmed(database: Database, types: Sequence[int], servers: Iterable[str]) -> None:

@@ -126,11 +126,13 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             content BLOB NOT NULL
         ) STRICT""",
         "CREATE INDEX letters_reply ON letters (reply) WHERE reply IS NOT NULL",
-        # A letter's number at a server, from when it was first written to a stick. SPEC 15.1.
+        # A letter's number at a server (SPEC 15.1). What was numbered together, at one time, is a batch.
         """CREATE TABLE entries (
             server TEXT NOT NULL,
             number INTEGER NOT NULL,
             letter INTEGER NOT NULL REFERENCES letters,
+            batch INTEGER NOT NULL,
+            written INTEGER NOT NULL,
             PRIMARY KEY (server, number)
         ) STRICT, WITHOUT ROWID""",
         "CREATE UNIQUE INDEX entries_letter ON entries (letter, server)",
