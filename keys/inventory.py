@@ -72,10 +72,12 @@ def compose(
     """Return the statement to be signed. `entries` are (id, seal digest), sorted by id.
 
     Raises:
-        ValueError: the entries aren't sorted and distinct.
+        ValueError: the entries aren't sorted and distinct, or aren't 32 bytes each.
     """
     if any(entries[at][0] >= entries[at + 1][0] for at in range(len(entries) - 1)):
         raise ValueError("an inventory's entries are sorted by id and distinct")
+    if any(len(cell) != ID_BYTES or len(digest) != DIGEST_BYTES for cell, digest in entries):
+        raise ValueError("an inventory's entries have 32 bytes each")
     head = to_json(
         {
             "version": 1,
@@ -126,15 +128,6 @@ def admit(
     return inventory
 
 
-def parse(raw: bytes) -> Inventory:
-    """Read an inventory's form without verifying it: for a courier, who only asks what there is to fetch.
-
-    Raises:
-        Malformed: not an inventory.
-    """
-    return _read(statement.parse(raw, "inventory", CONTEXT))
-
-
 def _by_desk(value: Mapping[str, object], what: str) -> dict[int, object]:
     return {_desk_number(name, what): entry for name, entry in value.items()}
 
@@ -152,30 +145,22 @@ def _count(value: object) -> int:
     return value
 
 
+def _refused(numbers: object) -> tuple[int, ...]:
+    if not isinstance(numbers, list) or len(numbers) > MAX_REFUSED:
+        raise Malformed("The refused entries of an inventory are no list, or too long a one.")
+    return tuple(_count(number) for number in numbers)
+
+
 def _read(parsed: Statement) -> Inventory:
     reader = Reader(parsed.body)
     fields = Fields(parse_json(reader.take(reader.u32())), "inventory")
     fields.integer("version", 1, 1)
     marks = {desk: _count(mark) for desk, mark in _by_desk(fields.object("marks"), "marks").items()}
-    refused = {}
-    for desk, numbers in _by_desk(fields.object("refused"), "refused entries").items():
-        if not isinstance(numbers, list) or len(numbers) > MAX_REFUSED:
-            raise Malformed("The refused entries of an inventory are no list, or too long a one.")
-        refused[desk] = tuple(_count(number) for number in numbers)
+    refused = {desk: _refused(each) for desk, each in _by_desk(fields.object("refused"), "refused entries").items()}
     health = _read_health(fields.object("health"))
     manifest = fields.integer("manifest", 0, 2**53 - 1)
     fields.done()
-    if reader.left % (ID_BYTES + DIGEST_BYTES):
-        raise Malformed("The list of cells in an inventory is cut short.")
     entries = reader.take(reader.left)
-    digests: dict[CellId, bytes] = {}
-    before = b""
-    for at in range(0, len(entries), ID_BYTES + DIGEST_BYTES):
-        cell = entries[at : at + ID_BYTES]
-        if cell <= before:
-            raise Malformed("The cells of an inventory are not sorted and distinct.")
-        digests[CellId(cell)] = entries[at + ID_BYTES : at + ID_BYTES + DIGEST_BYTES]
-        before = cell
     return Inventory(
         parsed.network,
         check_server_name(parsed.value("server")),
@@ -185,9 +170,23 @@ def _read(parsed: Statement) -> Inventory:
         marks,
         refused,
         health,
-        digests,
+        _read_digests(entries),
         parsed.raw,
     )
+
+
+def _read_digests(entries: bytes) -> dict[CellId, bytes]:
+    if len(entries) % (ID_BYTES + DIGEST_BYTES):
+        raise Malformed("The list of cells in an inventory is cut short.")
+    digests: dict[CellId, bytes] = {}
+    before = b""
+    for at in range(0, len(entries), ID_BYTES + DIGEST_BYTES):
+        cell = entries[at : at + ID_BYTES]
+        if cell <= before:
+            raise Malformed("The cells of an inventory are not sorted and distinct.")
+        digests[CellId(cell)] = entries[at + ID_BYTES : at + ID_BYTES + DIGEST_BYTES]
+        before = cell
+    return digests
 
 
 def _read_health(value: dict[str, object]) -> Health:

@@ -12,6 +12,8 @@ from keys.statement import NetworkId
 
 MAX_TEXT_BYTES = 6_000
 MAX_ATTACHMENTS = 20
+MAX_NAME_BYTES = 1_024
+MAX_TYPE_BYTES = 256
 MAX_CELLS = 4_096
 STATES = ("", "opened", "checking", "needs-more", "published", "closed")
 LANGUAGES = ("th", "en")
@@ -36,6 +38,9 @@ class Attachment:
     declared_type: str
     size: int
     sha256: bytes
+
+    def __repr__(self) -> str:
+        return "Attachment(…)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,43 +76,44 @@ def compose(
         attachments: name, declared type and content of each.
 
     Raises:
-        Malformed: the text is too long, the state isn't one, or there are too many attachments.
+        Malformed: no source could read it: the text or a name is too long, the state isn't one, it is too large.
     """
-    if len(text.encode()) > MAX_TEXT_BYTES:
-        raise Malformed(
-            f"The reply is longer than {MAX_TEXT_BYTES} bytes.", "Shorten it, or attach the rest as a file."
-        )
-    if state not in STATES or language not in LANGUAGES:
-        raise Malformed("The reply's state or language is none of those that a source is shown.")
-    if len(attachments) > MAX_ATTACHMENTS:
-        raise Malformed(f"A reply has at most {MAX_ATTACHMENTS} attachments.")
-    listed = [
-        {"name": name, "type": type_, "size": len(data), "sha256": primitives.sha256(data).hex()}
-        for name, type_, data in attachments
-    ]
+    _refuse_long(text, MAX_TEXT_BYTES, "reply")
+    for name, type_, _ in attachments:
+        _refuse_long(name, MAX_NAME_BYTES, "name of an attachment")
+        _refuse_long(type_, MAX_TYPE_BYTES, "type of an attachment")
     content = b"".join(data for _, _, data in attachments)
-    cells = 1
-    while True:  # The number of cells is written inside the first, and may need another digit: settles in two rounds.
-        body = to_json(
-            {
-                "version": 1,
-                "language": language,
-                "text": text,
-                "state": state,
-                "cells": cells,
-                "attachments": listed,
-            }
-        )
+    fields = {
+        "version": 1,
+        "language": language,
+        "text": text,
+        "state": state,
+        "attachments": [
+            {"name": name, "type": type_, "size": len(data), "sha256": primitives.sha256(data).hex()}
+            for name, type_, data in attachments
+        ],
+    }
+    cells, needed = 0, 1
+    while needed > cells:  # The number of cells stands in the first one, where it may take another digit.
+        cells = needed
+        body = to_json({**fields, "cells": cells})
         first = 4 + primitives.SIGNATURE_BYTES + len(body)
         needed = -(-(first + len(content)) // payload_bytes)
-        if needed <= cells:
-            break
-        cells = needed
     if first > payload_bytes or cells > MAX_CELLS:
         raise Malformed("The reply is too large.", "Leave out an attachment, or send it in a second reply.")
+    _parse(body, first)
     signature = statement.sign(desk_seed, statement.make("reply", network, place.context(), body))
     whole = u32(primitives.SIGNATURE_BYTES + len(body)) + signature + body + content
     return [whole[at : at + payload_bytes] for at in range(0, len(whole), payload_bytes)]
+
+
+def _refuse_long(text: str, most_bytes: int, what: str) -> None:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise Malformed(f"The {what} is not text.", "Write it in UTF-8.") from None  # The cause carries the text.
+    if size > most_bytes:
+        raise Malformed(f"The {what} is longer than {most_bytes} bytes.", "Shorten it, or attach the rest as a file.")
 
 
 def open_first(payload: bytes, place: Place, network: NetworkId, desk_key: bytes) -> Reply:
@@ -124,45 +130,56 @@ def open_first(payload: bytes, place: Place, network: NetworkId, desk_key: bytes
     signature = reader.take(primitives.SIGNATURE_BYTES)
     body = reader.take(length - primitives.SIGNATURE_BYTES)
     statement.verify(desk_key, statement.make("reply", network, place.context(), body), signature)
+    reply = _parse(body, 4 + length)
+    # Every cell but the last is full, so the first one tells how many there must be.
+    total = reply.attachments_at + sum(attachment.size for attachment in reply.attachments)
+    if reply.cells != -(-total // len(payload)) or (reply.cells == 1 and total != len(payload)):
+        raise Malformed("A reply says of itself another number of cells than it can have.")
+    return reply
+
+
+def _parse(body: bytes, attachments_at: int) -> Reply:
     fields = Fields(parse_json(body), "reply")
     fields.integer("version", 1, 1)
-    attachments = []
-    for value in fields.array("attachments", MAX_ATTACHMENTS):
-        entry = Fields(value, "attachment")
-        attachments.append(
-            Attachment(
-                entry.text("name", 1024),
-                entry.text("type", 256),
-                entry.integer("size", 0, 2**40),
-                entry.hex("sha256", 32),
-            )
-        )
-        entry.done()
     reply = Reply(
         language=fields.choice("language", LANGUAGES),
         text=fields.text("text", MAX_TEXT_BYTES),
         state=fields.choice("state", STATES),
         cells=fields.integer("cells", 1, MAX_CELLS),
-        attachments=tuple(attachments),
-        attachments_at=4 + length,
+        attachments=tuple(_parse_attachment(value) for value in fields.array("attachments", MAX_ATTACHMENTS)),
+        attachments_at=attachments_at,
     )
     fields.done()
     return reply
 
 
+def _parse_attachment(value: object) -> Attachment:
+    fields = Fields(value, "attachment")
+    attachment = Attachment(
+        fields.text("name", MAX_NAME_BYTES),
+        fields.text("type", MAX_TYPE_BYTES),
+        fields.integer("size", 0, 2**40),
+        fields.hex("sha256", 32),
+    )
+    fields.done()
+    return attachment
+
+
 def read_attachment(reply: Reply, number: int, payloads: Iterator[bytes]) -> bytes:
     """Return one attachment's bytes, given the payloads of all cells in order, verified by its digest.
+
+    No more payloads are taken than it needs.
 
     Raises:
         NotAuthentic: cells are missing, exchanged or changed.
     """
     wanted = reply.attachments[number]
     start = reply.attachments_at + sum(attachment.size for attachment in reply.attachments[:number])
-    parts, at = [], 0
-    for payload in payloads:
-        low, high = max(start - at, 0), min(start + wanted.size - at, len(payload))
-        if low < high:
-            parts.append(payload[low:high])
+    end = start + wanted.size
+    parts: list[bytes] = []
+    at = 0
+    while at < end and (payload := next(payloads, b"")):
+        parts.append(payload[max(start - at, 0) : max(end - at, 0)])
         at += len(payload)
     data = b"".join(parts)
     if len(data) != wanted.size or primitives.sha256(data) != wanted.sha256:

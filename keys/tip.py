@@ -8,16 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keys import primitives, statement
-from keys.encoding import Fields, Reader, parse_json, to_json, u16
+from keys.encoding import INTEGER_MAX, Fields, Reader, from_hex, parse_json, to_json, u16
 from keys.errors import Malformed, NotAuthentic, NotForUs
 from keys.statement import NetworkId
 
 MESSAGE_ITEM = 0
 CLOSING_ITEM = 2**32 - 1
+SOURCE_BYTES = 32
 MAX_TEXT_BYTES = 200_000
 MAX_ANSWERS = 8
 MAX_ITEMS = 1_000
 MAX_NAME_BYTES = 2**16 - 1
+MAX_DESK = 127
+CALL_BYTES = 16
+_SIGNED_HEAD_BYTES = SOURCE_BYTES + primitives.SIGNATURE_BYTES
 KINDS = ("tip", "volunteer")
 REFERRALS = ("yes", "ask", "no")
 LANGUAGES = ("th", "en")
@@ -78,6 +82,9 @@ class ClosingEntry:
     sha256: bytes
     interrupted: bool
 
+    def __repr__(self) -> str:
+        return f"ClosingEntry({self.item})"
+
 
 @dataclass(frozen=True, slots=True)
 class Closing:
@@ -94,31 +101,37 @@ class Closing:
         return to_json({"version": 1, "complete": self.complete, "items": items})
 
 
-def _signed(type_: str, network: NetworkId, signing_seed: bytes, tip: bytes, body: bytes) -> bytes:
+def _sign(type_: str, network: NetworkId, signing_seed: bytes, tip: bytes, body: bytes) -> bytes:
     source = primitives.ed25519_public(signing_seed)
-    context = [("source", source.hex()), ("tip", tip.hex())]
-    return statement.sign(signing_seed, statement.make(type_, network, context, body)) + body
+    return source + statement.sign(signing_seed, _statement(type_, network, source, tip, body)) + body
+
+
+def _statement(type_: str, network: NetworkId, source: bytes, tip: bytes, body: bytes) -> bytes:
+    return statement.make(type_, network, [("source", source.hex()), ("tip", tip.hex())], body)
 
 
 def sign_message(message: Message, network: NetworkId, signing_seed: bytes, tip: bytes) -> bytes:
-    """Return the bytes of item 0. Raises: Malformed: when a text is longer than the format allows."""
-    if len(message.text.encode()) > MAX_TEXT_BYTES:
-        raise Malformed(f"A message has at most {MAX_TEXT_BYTES} bytes.")
-    source = primitives.ed25519_public(signing_seed)
-    return source + _signed("message", network, signing_seed, tip, message.to_json())
+    """Return the bytes of item 0. Raises: Malformed: no station would read it, for what it says or how long it is."""
+    try:
+        body = message.to_json()
+    except UnicodeEncodeError:
+        raise Malformed("A message is not text.") from None  # Without its cause, which carries the text.
+    parse_message(body)
+    return _sign("message", network, signing_seed, tip, body)
 
 
 def sign_closing(closing: Closing, network: NetworkId, signing_seed: bytes, tip: bytes) -> bytes:
-    """Return the bytes of the closing item."""
-    return primitives.ed25519_public(signing_seed) + _signed("closing", network, signing_seed, tip, closing.to_json())
+    """Return the bytes of the closing item. Raises: Malformed: its entries aren't sorted, or there are too many."""
+    body = closing.to_json()
+    parse_closing(body)
+    return _sign("closing", network, signing_seed, tip, body)
 
 
 def _verified(type_: str, data: bytes, network: NetworkId, tip: bytes) -> tuple[bytes, bytes]:
-    if len(data) < 32 + primitives.SIGNATURE_BYTES:
+    if len(data) < _SIGNED_HEAD_BYTES:
         raise Malformed("A signed item is cut short.")
-    source, signature, body = data[:32], data[32:96], data[96:]
-    context = [("source", source.hex()), ("tip", tip.hex())]
-    statement.verify(source, statement.make(type_, network, context, body), signature)
+    source, signature, body = data[:SOURCE_BYTES], data[SOURCE_BYTES:_SIGNED_HEAD_BYTES], data[_SIGNED_HEAD_BYTES:]
+    statement.verify(source, _statement(type_, network, source, tip, body), signature)
     return source, body
 
 
@@ -142,29 +155,41 @@ def parse_message(body: bytes) -> Message:
     fields = Fields(parse_json(body), "message")
     fields.integer("version", 1, 1)
     mailbox = fields.object("mailbox")
-    answers = []
-    for value in fields.array("answers", MAX_ANSWERS):
-        answer = Fields(value, "answer")
-        answers.append((answer.text("question", MAX_TEXT_BYTES), answer.text("answer", MAX_TEXT_BYTES)))
-        answer.done()
-    desks = fields.array("desks", 127)
-    if not desks or any(type(desk) is not int or not 1 <= desk <= 127 for desk in desks):
-        raise Malformed("A message names the desks that it is for by their numbers.")
-    if desks != sorted(set(desks)):
-        raise Malformed("The desks of a message are sorted and distinct.")
     message = Message(
         kind=fields.choice("kind", KINDS),
         week=fields.integer("week", 0, 2**31),
         language=fields.choice("language", LANGUAGES),
         text=fields.text("text", MAX_TEXT_BYTES),
-        call=fields.text("call", 32),
-        answers=tuple(answers),
-        desks=tuple(desks),
+        call=_parse_call(fields.text("call")),
+        answers=tuple(_parse_answer(value) for value in fields.array("answers", MAX_ANSWERS)),
+        desks=_parse_desks(fields.array("desks", MAX_DESK)),
         refer=fields.choice("refer", REFERRALS),
         mailbox=_parse_mailbox(mailbox) if mailbox else None,
     )
     fields.done()
     return message
+
+
+def _parse_call(call: str) -> str:
+    if call:
+        from_hex(call, CALL_BYTES)
+    return call
+
+
+def _parse_answer(value: object) -> tuple[str, str]:
+    fields = Fields(value, "answer")
+    answer = (fields.text("question", MAX_TEXT_BYTES), fields.text("answer", MAX_TEXT_BYTES))
+    fields.done()
+    return answer
+
+
+def _parse_desks(desks: list[object]) -> tuple[int, ...]:
+    numbers = tuple(desk for desk in desks if type(desk) is int and 1 <= desk <= MAX_DESK)
+    if not desks or len(numbers) != len(desks):
+        raise Malformed("A message names the desks that it is for by their numbers.")
+    if list(numbers) != sorted(set(numbers)):
+        raise Malformed("The desks of a message are sorted and distinct.")
+    return numbers
 
 
 def _parse_mailbox(value: dict[str, object]) -> Mailbox:
@@ -184,25 +209,34 @@ def open_closing(data: bytes, network: NetworkId, tip: bytes, source: bytes) -> 
     signer, body = _verified("closing", data, network, tip)
     if signer != source:
         raise NotAuthentic("The closing item was signed by another source than the message.")
+    return parse_closing(body)
+
+
+def parse_closing(body: bytes) -> Closing:
+    """Parse a closing item's JSON. Raises: Malformed."""
     fields = Fields(parse_json(body), "closing item")
     fields.integer("version", 1, 1)
-    complete = fields.boolean("complete")
-    entries = []
-    for value in fields.array("items", MAX_ITEMS):
-        entry = Fields(value, "closing entry")
-        entries.append(
-            ClosingEntry(
-                entry.integer("item", 1, CLOSING_ITEM - 1),
-                entry.integer("size", 0, 2**53 - 1),
-                entry.hex("sha256", 32),
-                entry.boolean("interrupted"),
-            )
-        )
-        entry.done()
+    closing = Closing(
+        complete=fields.boolean("complete"),
+        items=tuple(_parse_entry(value) for value in fields.array("items", MAX_ITEMS)),
+    )
     fields.done()
-    if [entry.item for entry in entries] != sorted({entry.item for entry in entries}):
+    items = [entry.item for entry in closing.items]
+    if items != sorted(set(items)):
         raise Malformed("The entries of a closing item are sorted and distinct.")
-    return Closing(complete, tuple(entries))
+    return closing
+
+
+def _parse_entry(value: object) -> ClosingEntry:
+    fields = Fields(value, "closing entry")
+    entry = ClosingEntry(
+        fields.integer("item", 1, CLOSING_ITEM - 1),
+        fields.integer("size", 0, INTEGER_MAX),
+        fields.hex("sha256", 32),
+        fields.boolean("interrupted"),
+    )
+    fields.done()
+    return entry
 
 
 def file_head(name: bytes, declared_type: bytes) -> bytes:
@@ -224,9 +258,12 @@ class FileHead:
     declared_type: bytes
     size: int
 
+    def __repr__(self) -> str:
+        return "FileHead(…)"
+
 
 def read_file_head(start: bytes) -> FileHead:
-    """Read the head from the first bytes of a file item (131,074 always suffice). Raises: Malformed."""
+    """Read the head from the first bytes of a file item: those of its first cell suffice. Raises: Malformed."""
     reader = Reader(start)
     name = reader.take(reader.u16())
     declared_type = reader.take(reader.u16())
