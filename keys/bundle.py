@@ -5,14 +5,14 @@ Nothing here touches a file. Readers take binary streams; nothing inside a strea
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 from typing import BinaryIO
 
 from keys import primitives, statement
-from keys.encoding import u8, u32
+from keys.encoding import INTEGER_MAX, Fields, Reader, parse_json, to_json, u8, u32
 from keys.errors import Malformed, NotForUs, Stale
 from keys.inventory import ID_BYTES, CellId, check_server_name
 from keys.minisign import MAX_DOCUMENT_BYTES, MAX_SIGNATURES
@@ -23,6 +23,8 @@ TAG_BYTES = 32
 MAX_PART_BYTES = 2 * 1024**3 - 1  # FAT32's files end below 4 GiB, some drivers' below 2.
 MAX_ACKNOWLEDGED = 65_536
 MAX_ENTRIES = 100_000
+MAX_DESK = 127
+MAX_ISSUED_AHEAD_SECONDS = 86_400
 SIGNATURE_BYTES = primitives.SIGNATURE_BYTES
 
 OUTBOUND_CONTEXT = ("desk", "server", "first", "entries", "cells", "issued", "expires")
@@ -42,14 +44,17 @@ class EntryType(IntEnum):
 
 
 _LARGEST_DOCUMENT = 4 + MAX_DOCUMENT_BYTES + 1 + MAX_SIGNATURES * (2 + 65_535)
-_LONGEST = {
-    EntryType.ACKNOWLEDGEMENT: MAX_ACKNOWLEDGED * ID_BYTES,
-    EntryType.CELL: TAG_BYTES + CELL_BYTES,
-    EntryType.BULLETIN: _LARGEST_DOCUMENT,
-    EntryType.EPOCHS: _LARGEST_DOCUMENT,
-    EntryType.MANIFEST: _LARGEST_DOCUMENT,
-    EntryType.CLOSE: _LARGEST_DOCUMENT,
-}
+
+
+def _length_fits(type_: EntryType, length: int) -> bool:
+    """Say whether an entry of this type may have so many bytes. SPEC section 15.1."""
+    match type_:
+        case EntryType.ACKNOWLEDGEMENT:
+            return 0 < length <= MAX_ACKNOWLEDGED * ID_BYTES and length % ID_BYTES == 0
+        case EntryType.CELL:
+            return length == TAG_BYTES + CELL_BYTES
+        case _:
+            return 0 < length <= _LARGEST_DOCUMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +69,11 @@ class Entry:
         return f"Entry({self.number}, {self.type.name})"
 
     def acknowledged(self) -> list[CellId]:
-        """The ids in an acknowledgement."""
+        """Return the ids in an acknowledgement."""
         return [CellId(self.content[at : at + ID_BYTES]) for at in range(0, len(self.content), ID_BYTES)]
 
     def tag_and_cell(self) -> tuple[bytes, bytes]:
+        """Return the tag that a cell's address comes from, and the cell."""
         return self.content[:TAG_BYTES], self.content[TAG_BYTES:]
 
 
@@ -84,11 +90,16 @@ class OutboundHead:
     issued: int
     expires: int
 
+    @property
+    def last(self) -> int:
+        """The number of the last entry."""
+        return self.first + self.entries - 1
+
     def check_dates(self, now: int) -> None:
         """Raises: Stale: expired, or issued more than a day ahead of now."""
         if now > self.expires:
             raise Stale("This bundle has expired.", "Make a new one at the station: nothing in it is lost.")
-        if self.issued > now + 86_400:
+        if self.issued > now + MAX_ISSUED_AHEAD_SECONDS:
             raise Stale("This bundle was made in the future.", "Check the clocks of the station and of this machine.")
 
 
@@ -109,16 +120,16 @@ def write_outbound(head: OutboundHead, entries: Iterable[tuple[EntryType, bytes]
     """Yield the bytes of a signed bundle, piece by piece; memory holds one entry.
 
     Raises:
-        ValueError: the entries aren't as many, or not as many cells, as the header says.
+        ValueError: the entries aren't as many, or not as many cells, as the header says, or no reader would take one.
     """
-    digest = hashlib.blake2b(digest_size=64)
+    digest = primitives.Blake2b512()
     raw_head = outbound_header(head)
     digest.update(raw_head)
     yield raw_head
     count = cells = 0
     for type_, content in entries:
-        if len(content) > _LONGEST[type_]:
-            raise ValueError("an outbound entry is too long")
+        if not _length_fits(type_, len(content)):
+            raise ValueError("an outbound entry has an impossible length")
         count += 1
         cells += type_ is EntryType.CELL
         piece = u8(type_) + u32(len(content)) + content
@@ -133,6 +144,7 @@ class OutboundReader:
     """Reads a bundle as a stream: the head, then each entry, then the signature over all of it.
 
     Nothing that `entries` yields may take effect before `verify` has returned: until then it is only bytes.
+    After an error nothing more can be read.
 
     Args:
         stream: its `read(n)` may return fewer bytes than asked for, and nothing at the end.
@@ -143,7 +155,8 @@ class OutboundReader:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._digest = hashlib.blake2b(digest_size=64)
+        self._digest = primitives.Blake2b512()
+        self._read_to_end = False
         self.head = self._read_head()
 
     def _exactly(self, length: int) -> bytes:
@@ -167,7 +180,7 @@ class OutboundReader:
         parsed = statement.parse(raw, "outbound", OUTBOUND_CONTEXT)
         head = OutboundHead(
             parsed.network,
-            parsed.number("desk", 127),
+            parsed.number("desk", MAX_DESK),
             check_server_name(parsed.value("server")),
             parsed.number("first"),
             parsed.number("entries", MAX_ENTRIES),
@@ -175,37 +188,37 @@ class OutboundReader:
             parsed.number("issued"),
             parsed.number("expires"),
         )
-        if not head.desk or not head.first or not head.entries:
-            raise Malformed("A bundle's header counts from zero where it must count from one.")
+        if not (head.desk and head.first and head.cells) or head.cells > head.entries or head.last > INTEGER_MAX:
+            raise Malformed("A bundle's header counts what can't be.")
         return head
 
     def entries(self) -> Iterator[Entry]:
         """Yield every entry, in order. Must be read to its end before `verify`."""
         cells = 0
-        for number in range(self.head.first, self.head.first + self.head.entries):
+        for number in range(self.head.first, self.head.last + 1):
             raw = self._take(5)
             try:
                 type_ = EntryType(raw[0])
             except ValueError as error:
                 raise Malformed("A bundle has an entry of an unknown type.") from error
             length = int.from_bytes(raw[1:], "big")
-            if length > _LONGEST[type_] or not length:
+            if not _length_fits(type_, length):
                 raise Malformed("An entry of the bundle has an impossible length.")
-            if type_ is EntryType.CELL and length != _LONGEST[type_]:
-                raise Malformed("A cell in the bundle has the wrong size.")
-            if type_ is EntryType.ACKNOWLEDGEMENT and length % ID_BYTES:
-                raise Malformed("An acknowledgement in the bundle is cut short.")
             cells += type_ is EntryType.CELL
             yield Entry(number, type_, self._take(length))
         if cells != self.head.cells:
             raise Malformed("The bundle doesn't hold as many cells as it announces.")
+        self._read_to_end = True
 
     def verify(self, desk_key: bytes) -> None:
         """Check the desk's signature over all that was read, and that nothing follows.
 
         Raises:
             NotAuthentic: it isn't that desk's.
+            RuntimeError: the entries weren't read to their end.
         """
+        if not self._read_to_end:
+            raise RuntimeError("a bundle is verified when all of it has been read")
         signature = self._exactly(SIGNATURE_BYTES)
         if self._stream.read(1):
             raise Malformed("There is something behind the end of the bundle.")
@@ -224,7 +237,21 @@ def read_header(stream: BinaryIO) -> bytes:
 
 
 def cells_header(network: NetworkId, server: str, inventory: int) -> bytes:
+    """Return what an inbound part begins with."""
     return statement.header("cells", network, [("server", check_server_name(server)), ("inventory", inventory)])
+
+
+def parse_cells_header(header: bytes, network: NetworkId, server: str) -> int:
+    """Return the sequence of the inventory under which a part's cells were fetched.
+
+    Raises:
+        Malformed: not the header of a part.
+        NotForUs: another network's or server's.
+    """
+    parsed = statement.parse(header, "cells", CELLS_CONTEXT, network)
+    if parsed.value("server") != server:
+        raise NotForUs("These cells are another server's.")
+    return parsed.number("inventory")
 
 
 def read_cells(stream: BinaryIO, network: NetworkId, server: str) -> Iterator[tuple[CellId, bytes]]:
@@ -234,9 +261,7 @@ def read_cells(stream: BinaryIO, network: NetworkId, server: str) -> Iterator[tu
         Malformed: not a part of cells, or its last cell is cut short (the ones before it have been yielded).
         NotForUs: another network's or server's.
     """
-    head = statement.parse(read_header(stream), "cells", CELLS_CONTEXT, network)
-    if head.value("server") != server:
-        raise NotForUs("These cells are another server's.")
+    parse_cells_header(read_header(stream), network, server)
     while record := _read_up_to(stream, ID_BYTES + CELL_BYTES):
         if len(record) != ID_BYTES + CELL_BYTES:
             raise Malformed("The last cell of this part is cut short.", "Let the courier fetch the rest again.")
@@ -251,18 +276,46 @@ def _read_up_to(stream: BinaryIO, length: int) -> bytes:
     return b"".join(parts)
 
 
-def known(network: NetworkId, desk: int, ids: Iterable[CellId]) -> bytes:
-    """Return the list of ids that a station already has, for its stick."""
-    return statement.make("known", network, [("desk", desk)], b"".join(sorted(set(ids))))
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a station has written on a stick that it has read: what needn't be fetched again.
+
+    `inventories` says by server how far it has looked: a cell that lay on the stick under that inventory or an older
+    one, and isn't among the `ids`, came damaged and is to be fetched again.
+    """
+
+    desk: int
+    inventories: Mapping[str, int]
+    ids: frozenset[CellId]
 
 
-def parse_known(raw: bytes, network: NetworkId) -> tuple[int, frozenset[CellId]]:
-    """Return the desk and the ids that needn't be fetched again. Raises: Malformed, NotForUs."""
+def known(network: NetworkId, desk: int, inventories: Mapping[str, int], ids: Iterable[CellId]) -> bytes:
+    """Return what a station writes on a stick, as `Known` has it."""
+    head = to_json({"version": 1, "inventories": dict(inventories)})
+    body = b"".join([u32(len(head)), head, *sorted(set(ids))])
+    return statement.make("known", network, [("desk", desk)], body)
+
+
+def parse_known(raw: bytes, network: NetworkId) -> Known:
+    """Read what a station wrote on a stick. Raises: Malformed, NotForUs."""
     parsed: Statement = statement.parse(raw, "known", KNOWN_CONTEXT, network)
-    if len(parsed.body) % ID_BYTES:
-        raise Malformed("The list of known cells is cut short.")
-    ids = frozenset(CellId(parsed.body[at : at + ID_BYTES]) for at in range(0, len(parsed.body), ID_BYTES))
-    return parsed.number("desk", 127), ids
+    desk = parsed.number("desk", MAX_DESK)
+    reader = Reader(parsed.body)
+    fields = Fields(parse_json(reader.take(reader.u32())), "list of known cells")
+    fields.integer("version", 1, 1)
+    inventories = fields.object("inventories")
+    fields.done()
+    for name in inventories:
+        check_server_name(name)
+    sequences = Fields(inventories, "list of known cells")
+    read = {name: sequences.integer(name, 0, INTEGER_MAX) for name in inventories}
+    packed = reader.take(reader.left)
+    if not desk or len(packed) % ID_BYTES:
+        raise Malformed("The list of known cells is cut short, or no desk's.")
+    ids = [CellId(packed[at : at + ID_BYTES]) for at in range(0, len(packed), ID_BYTES)]
+    if any(one >= other for one, other in pairwise(ids)):
+        raise Malformed("The known cells are not sorted and distinct.")
+    return Known(desk, read, frozenset(ids))
 
 
 def refuse_gap(head: OutboundHead, mark: int) -> None:

@@ -52,6 +52,21 @@ def blake2b(data: bytes, size: int = 32) -> bytes:
     return hashlib.blake2b(data, digest_size=size).digest()
 
 
+class Blake2b512:
+    """BLAKE2b with 64 bytes of output, of bytes that come piece by piece: for what is too long to hold."""
+
+    __slots__ = ("_hash",)
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=64)
+
+    def update(self, data: bytes) -> None:
+        self._hash.update(data)
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
     return _hmac.digest(key, data, "sha256")
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from journalist_station.courier.load import Errand
 from journalist_station.courier.stick import Stick
-from journalist_station.courier.sync import Courier, Errand
+from journalist_station.courier.sync import Courier
 from journalist_station.courier.wire import Connect, Wire, through_socket, through_tor
 from keys import files, keyfile, manifest, terminal
-from keys.errors import Misconfigured, NotForUs
+from keys.errors import Misconfigured, NotAuthentic, NotForUs
 from keys.keyfile import SignerKeyFile
 from keys.manifest import Manifest
 from keys.minisign import MAX_DOCUMENT_BYTES, SignedDocument
 from keys.terminal import Passphrases
 
+COLLECT_PORT = 80
 MAX_DOCUMENT_FILE_BYTES = MAX_DOCUMENT_BYTES + 65_536
 INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -54,17 +58,43 @@ def sync(
     as_json: bool,
 ) -> None:
     """Deliver what the sticks bring, fetch what they lack, wipe what is confirmed. Safe to run again at any time."""
-    in_force = manifest.parse(SignedDocument.decode(files.read_file(manifest_file, MAX_DOCUMENT_FILE_BYTES)).statement)
+    in_force = _read_manifest(manifest_file)
     name = _server_name(in_force, server)
     key = keyfile.unlock(files.read_file(key_file, keyfile.MAX_BYTES), passphrases.ask(f"the key file {key_file.name}"))
     if not isinstance(key, SignerKeyFile) or key.role != "courier":
         raise NotForUs("This isn't a courier's key file.", "Make one with newsroom-keys courier new.")
-    host = in_force.onions.collect[0] if in_force.onions.collect else "collect"
-    connect = _connect(host, socks, name) if unix_socket is None else through_socket(unix_socket)
-    places = [Stick(path, in_force.network, name) for path in sticks]
-    with _Told() as told:
-        errand = Courier(Wire(str(host), connect), in_force, name, key.seed, told).sync(places)
-    _show(errand, as_json)
+    wires = [Wire(host, connect) for host, connect in _services(in_force, socks, name, unix_socket)]
+    with ExitStack() as stack:
+        places = [stack.enter_context(stick) for stick in _sticks(sticks, in_force, name)]
+        courier = Courier(wires, in_force, name, key.seed, stack.enter_context(_Told()))
+        try:
+            courier.sync(places)
+        finally:
+            stack.close()
+            if courier.errand != Errand():
+                _show(courier.errand, as_json)
+    terminal.note("Next: take each stick to its station and run: journalist-station import STICK")
+
+
+def _read_manifest(path: Path) -> Manifest:
+    """Read the manifest, and refuse a draft: one that its own roots haven't signed.
+
+    Whether it is the newsroom's is the courier's to know: a courier holds nothing that could tell.
+    """
+    document = SignedDocument.decode(files.read_file(path, MAX_DOCUMENT_FILE_BYTES))
+    found = manifest.parse(document.statement)
+    if len(manifest.signers(document, found.roots)) < found.threshold:
+        raise NotAuthentic("This manifest isn't signed by its roots.", "Ask the newsroom for the signed one.")
+    return found
+
+
+def _sticks(folders: Sequence[Path], in_force: Manifest, server: str) -> Iterator[Stick]:
+    """Make the sticks, each once, however often and by whatever way it was named."""
+    seen = set[Path]()
+    for folder in folders:
+        if (place := folder.resolve()) not in seen:
+            seen.add(place)
+            yield Stick(folder, in_force.network, server, in_force.retired_desks)
 
 
 def _server_name(in_force: Manifest, wanted: str | None) -> str:
@@ -76,11 +106,20 @@ def _server_name(in_force: Manifest, wanted: str | None) -> str:
     return wanted
 
 
-def _connect(host: str, socks: str, isolation: str) -> Connect:
-    socks_host, _, port = socks.rpartition(":")
-    if not socks_host or not port.isascii() or not port.isdecimal():
+def _services(
+    in_force: Manifest, socks: str, isolation: str, unix_socket: Path | None
+) -> Iterator[tuple[str, Connect]]:
+    """Yield each address of the manifest's collect services, and how to connect to it."""
+    if unix_socket is not None:
+        yield "collect", through_socket(unix_socket)
+        return
+    host, _, port = socks.rpartition(":")
+    if not host or not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65_536:
         raise Misconfigured("Tor's SOCKS port is written HOST:PORT.", "For Tails and Debian: 127.0.0.1:9050.")
-    return through_tor(host, 80, socks_host, int(port), isolation)
+    if not in_force.onions.collect:
+        raise Misconfigured("The manifest names no collect service.", "Ask the newsroom for a manifest that does.")
+    for address in in_force.onions.collect:
+        yield str(address), through_tor(str(address), COLLECT_PORT, host, int(port), isolation)
 
 
 class _Told:
@@ -88,7 +127,10 @@ class _Told:
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        self._bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+        console = Console(stderr=True)
+        self._bar = Progress(
+            *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+        )
         self._task = self._bar.add_task("connecting through Tor", total=None)
 
     def __enter__(self) -> _Told:
@@ -112,7 +154,9 @@ def _show(errand: Errand, as_json: bool) -> None:
                 "gone": errand.gone,
                 "listed": errand.listed,
                 "inventory": errand.inventory,
-                "troubles": [{"bundle": name, "why": why} for name, why in errand.troubles],
+                "troubles": [
+                    {"what": what, "why": error.message, "hint": error.remedy} for what, error in errand.troubles
+                ],
             }
         )
         return
@@ -120,10 +164,9 @@ def _show(errand: Errand, as_json: bool) -> None:
     rows += [("cells in the inventory", errand.listed), ("bundles delivered", errand.delivered)]
     rows += [("bundles confirmed and wiped", errand.wiped)]
     if errand.gone:
-        rows.append(("cells that were gone or damaged", errand.gone))
-    rows += [(f"not taken: {name}", why) for name, why in errand.troubles]
+        rows.append(("cells that were gone or exchanged", errand.gone))
+    rows += [(f"trouble with {what}", f"{error.message} {error.remedy}") for what, error in errand.troubles]
     terminal.show_table(("", ""), rows, title="What was carried")
-    terminal.note("Next: take each stick to its station and run: journalist-station import STICK")
 
 
 def main() -> None:

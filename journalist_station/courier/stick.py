@@ -1,23 +1,58 @@
-"""One stick, written so that pulling it out at any moment loses nothing that was whole. SPEC section 14."""
+"""One stick, written so that pulling it out at any moment loses nothing that was whole. SPEC section 14.
+
+Whoever had the stick before may wish us ill: no link on it is followed, and nothing on it is believed but what a
+signature or a digest confirms elsewhere.
+"""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
+from journalist_station.courier.parts import Parts, PartWriter, open_regular, sync_folder
 from keys import bundle, files
-from keys.bundle import CELL_BYTES, MAX_PART_BYTES, OutboundHead, OutboundReader
-from keys.errors import DropBoxError, Malformed, NotForUs
-from keys.inventory import ID_BYTES, CellId, check_server_name
+from keys.bundle import CELL_BYTES, MAX_PART_BYTES, Known, OutboundHead, OutboundReader
+from keys.errors import DropBoxError, Malformed, NoRoom, NotForUs, Refused
+from keys.inventory import CellId, check_server_name
 from keys.statement import NetworkId
 
 TOP = "mustshare"
-RECORD_BYTES = ID_BYTES + CELL_BYTES
 MAX_KNOWN_BYTES = 64 << 20
-MAX_KEPT_INVENTORIES = 1
+_WIPING = ".wiping-"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class StickFull(NoRoom):
+    """There is no room left on the stick. The cells that fitted are there, whole."""
+
+    default_remedy = "Empty it, or take a larger one, and run the command again: it goes on where it broke off."
+
+
+class StickFailed(DropBoxError):
+    """The stick can't be read or written: pulled out, broken, write-protected."""
+
+    exit_code = 74
+    default_remedy = "Is it still plugged in, and not write-protected? Run the command again, or take another stick."
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Turn what the operating system says of a stick into what a person can do about it."""
+    try:
+        yield
+    except NoRoom as error:
+        raise StickFull(f"The stick {folder.name} is full.") from error
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StickFull(f"The stick {folder.name} is full.") from error
+        raise StickFailed(f"The stick {folder.name} can't be read or written.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,194 +62,196 @@ class Waiting:
     path: Path
     head: OutboundHead
 
-    @property
-    def last(self) -> int:
-        return self.head.first + self.head.entries - 1
-
 
 class Stick:
-    """A folder (a mounted stick) with `mustshare/` below it.
+    """A folder (a mounted stick) with `mustshare/` below it. Used as a context manager, by one courier at a time.
+
+    Entering makes the folders and finishes what a cut left half done.
+
+    Args:
+        retired: desks that are no more; what they once wrote on the stick isn't heard.
 
     Raises:
         NotForUs: from the constructor, when the folder isn't there: a stick that isn't mounted must not be invented.
+        Refused: on entering, when another courier's command works with the stick.
+        StickFull, StickFailed: from every other method.
     """
 
-    def __init__(self, folder: Path, network: NetworkId, server: str) -> None:
+    def __init__(self, folder: Path, network: NetworkId, server: str, retired: Collection[int] = ()) -> None:
         if not folder.is_dir():
             raise NotForUs(f"There is no folder {folder.name} to write to.", "Is the stick mounted?")
         self.folder = folder
         self._network = network
         self._server = check_server_name(server)
+        self._retired = frozenset(retired)
         self._top = folder / TOP
-        self.inbound = self._top / "inbound" / self._server
-        self.outbound = self._top / "outbound"
+        self._inbound = self._top / "inbound" / self._server
+        self._outbound = self._top / "outbound"
+        self._parts = Parts(self._inbound, network, server)
+        self._lock = -1
 
-    def prepare(self) -> None:
-        """Make the folders, and finish what a cut left half written: whole cells are kept, the rest is dropped."""
-        self.inbound.mkdir(parents=True, exist_ok=True)
-        self.outbound.mkdir(parents=True, exist_ok=True)
-        for path in sorted(self.inbound.glob(".cells-*")):
-            self._salvage(path)
-
-    def _salvage(self, path: Path) -> None:
-        try:
-            with path.open("r+b") as part:
-                head = bundle.read_header(part)
-                whole = (path.stat().st_size - len(head)) // RECORD_BYTES
-                if whole:
-                    part.truncate(len(head) + whole * RECORD_BYTES)
-                    os.fsync(part.fileno())
-        except Malformed:
-            whole = 0
-        if whole:
-            path.rename(_free_name(path.with_name(path.name[1:])))
-        else:
-            path.unlink()
-        _sync_folder(self.inbound)
-
-    def known(self) -> frozenset[CellId]:
-        """Return the ids that the station of this stick has already. A list that can't be read means none."""
-        for path in sorted(self._top.glob("known-*")):
-            try:
-                _, ids = bundle.parse_known(files.read_file(path, MAX_KNOWN_BYTES), self._network)
-            except DropBoxError:
-                continue
-            return ids
-        return frozenset()
-
-    def parts(self) -> list[Path]:
-        return sorted(self.inbound.glob("cells-*"))
-
-    def carried(self) -> frozenset[CellId]:
-        """Return the ids of the cells that lie on the stick, read without reading the cells."""
-        return frozenset(cell for path in self.parts() for cell in self._ids(path))
-
-    def _ids(self, path: Path) -> Iterator[CellId]:
-        with path.open("rb") as part:
-            try:
-                at = len(bundle.read_header(part))
-            except Malformed:
-                return
-            size = path.stat().st_size
-            while at + RECORD_BYTES <= size:
-                part.seek(at)
-                yield CellId(part.read(ID_BYTES))
-                at += RECORD_BYTES
-
-    def drop_known_parts(self, known: frozenset[CellId]) -> int:
-        """Remove the parts whose cells the station has all confirmed; return how many."""
-        done = [path for path in self.parts() if set(self._ids(path)) <= known]
-        for path in done:
-            path.unlink()
-        if done:
-            _sync_folder(self.inbound)
-        return len(done)
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write one file of the inbound folder, whole or not at all."""
-        files.write_file(self.inbound / name, data, private=False, replace=True)
-
-    def collect(self, inventory: int) -> PartWriter:
-        """Begin to write cells."""
-        return PartWriter(self.inbound, bundle.cells_header(self._network, self._server, inventory), inventory)
-
-    def waiting(self) -> list[Waiting]:
-        """Return the outbound bundles for this server, in the order in which they must be delivered."""
-        found = []
-        for path in sorted(self.outbound.glob("*")):
-            if path.name.startswith(".") or not path.is_file():
-                continue
-            try:
-                with path.open("rb") as stream:
-                    head = OutboundReader(stream).head
-            except DropBoxError:
-                continue  # Not a bundle; whoever put it there may look after it.
-            if head.network == self._network and head.server == self._server:
-                found.append(Waiting(path, head))
-        return sorted(found, key=lambda each: (each.head.desk, each.head.first, each.head.entries))
-
-    def wipe(self, waiting: Waiting) -> None:
-        """Overwrite a delivered bundle and remove it. A flash drive may keep old copies all the same."""
-        size = waiting.path.stat().st_size
-        with waiting.path.open("r+b") as stream:
-            for at in range(0, size, CELL_BYTES):
-                stream.write(os.urandom(min(CELL_BYTES, size - at)))
-            stream.flush()
-            os.fsync(stream.fileno())
-        waiting.path.unlink()
-        _sync_folder(self.outbound)
-
-
-class PartWriter:
-    """Writes cells into parts of at most 2 GiB. Each part gets its name when it is whole and on the disk.
-
-    Used as a context manager: leaving it, however it happens, completes the part with the cells that are whole.
-    """
-
-    def __init__(self, folder: Path, header: bytes, inventory: int) -> None:
-        self._folder = folder
-        self._header = header
-        self._inventory = inventory
-        self._number = 0
-        self._file = -1
-        self._temporary = folder
-        self._size = 0
-        self.cells = 0
-
-    def __enter__(self) -> PartWriter:
+    def __enter__(self) -> Stick:
+        with explained(self.folder):
+            for path in (self._top, self._inbound.parent, self._inbound, self._outbound):
+                _make_folder(path)
+            self._take()
+            self._parts.salvage()
+            for path in sorted(self._outbound.iterdir()):
+                if path.name.startswith(_WIPING):
+                    _overwrite(path)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._complete()
+        os.close(self._lock)
+
+    def _take(self) -> None:
+        self._lock = os.open(self._top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise Refused("Another courier's command works with this stick.", "Let that one end first.") from None
+
+    def known(self) -> Known:
+        """Return what every station of this stick has: several desks may share one, and each must get all it lacks.
+
+        A list that can't be read counts for nothing, so that more is fetched, never less.
+        """
+        lists = []
+        with explained(self.folder):
+            for path in sorted(self._top.glob("known-*")):
+                try:
+                    with open_regular(path) as file:
+                        found = bundle.parse_known(_read(file, MAX_KNOWN_BYTES), self._network)
+                except DropBoxError:
+                    continue
+                if found.desk not in self._retired:
+                    lists.append(found)
+        if not lists:
+            return Known(0, {}, frozenset())
+        read = min(each.inventories.get(self._server, 0) for each in lists)
+        return Known(0, {self._server: read}, frozenset.intersection(*(each.ids for each in lists)))
+
+    def take_stock(self) -> frozenset[CellId]:
+        """Remove the parts that were read at the stations; return the ids that needn't be fetched for this stick.
+
+        What a station has read and doesn't know came damaged: it is fetched again.
+        """
+        known = self.known()
+        with explained(self.folder):
+            self._parts.drop_read(known.inventories.get(self._server, 0))
+            carried = frozenset(cell for part in self._parts.found() for cell in part.ids())
+        return known.ids | carried
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write one file of the inbound folder, whole or not at all; one that is there already is left alone."""
+        path = self._inbound / name
+        with explained(self.folder):
+            if not _holds(path, data):
+                files.write_file(path, data, private=False, replace=True)
+
+    def collect(self, inventory: int, max_bytes: int = MAX_PART_BYTES) -> CellWriter:
+        """Begin to write cells that were fetched under this inventory."""
+        return CellWriter(self.folder, PartWriter(self._parts, inventory, max_bytes))
+
+    def waiting(self) -> list[Waiting]:
+        """Return the outbound bundles for this server, in the order in which they must be delivered."""
+        found = []
+        with explained(self.folder):
+            for path in sorted(self._outbound.iterdir()):
+                if path.name.startswith("."):
+                    continue
+                try:
+                    with open_regular(path) as stream:
+                        head = OutboundReader(stream).head
+                except DropBoxError:
+                    continue  # Not a bundle; whoever put it there may look after it.
+                if head.network == self._network and head.server == self._server:
+                    found.append(Waiting(path, head))
+        return sorted(found, key=lambda each: (each.head.desk, each.head.first, each.head.entries))
+
+    @contextmanager
+    def reading(self, waiting: Waiting) -> Iterator[tuple[BundleSource, int]]:
+        """Open a bundle to be sent: what to read it from, and how many bytes it has."""
+        with explained(self.folder):
+            file = open_regular(waiting.path)
+        with file:
+            yield BundleSource(self.folder, file), os.fstat(file.fileno()).st_size
+
+    def wipe(self, waiting: Waiting) -> None:
+        """Overwrite a delivered bundle and remove it. A flash drive may keep old copies all the same."""
+        with explained(self.folder):
+            # Under another name first, so that a wiping that was cut off is found, and finished next time.
+            begun = waiting.path.with_name(f"{_WIPING}{waiting.path.name}")
+            waiting.path.rename(begun)
+            _overwrite(begun)
+
+
+class CellWriter:
+    """Takes the cells for one stick. Leaving it, however it happens, keeps those that are whole."""
+
+    def __init__(self, folder: Path, parts: PartWriter) -> None:
+        self._folder = folder
+        self._parts = parts
+
+    def __enter__(self) -> CellWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with explained(self._folder):
+            self._parts.complete()
 
     def add(self, cell_id: CellId, cell: bytes) -> None:
-        """Add one whole cell."""
-        if self._file >= 0 and self._size + RECORD_BYTES > MAX_PART_BYTES:
-            self._complete()
-        if self._file < 0:
-            self._begin()
-        _write_all(self._file, cell_id + cell)
-        self._size += RECORD_BYTES
-        self.cells += 1
-
-    def _begin(self) -> None:
-        self._number += 1
-        self._temporary = self._folder / f".cells-{self._inventory:08d}-{self._number:04d}"
-        self._file = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        _write_all(self._file, self._header)
-        self._size = len(self._header)
-
-    def _complete(self) -> None:
-        if self._file < 0:
-            return
-        os.ftruncate(self._file, self._size)  # A write that was cut short isn't a cell.
-        os.fsync(self._file)
-        os.close(self._file)
-        self._file = -1
-        self._temporary.rename(_free_name(self._folder / self._temporary.name[1:]))
-        _sync_folder(self._folder)
+        """Add a whole cell. Raises: StickFull, StickFailed: those before it are kept."""
+        with explained(self._folder):
+            self._parts.add(cell_id, cell)
 
 
-def _write_all(file: int, data: bytes) -> None:
-    view = memoryview(data)
-    while len(view):
-        view = view[os.write(file, view) :]
+class BundleSource:
+    """What a bundle is read from while it is sent."""
+
+    def __init__(self, folder: Path, file: BinaryIO) -> None:
+        self._folder = folder
+        self._file = file
+
+    def read(self, size: int, /) -> bytes:
+        """Raises: StickFailed: the stick, and not the connection, failed."""
+        with explained(self._folder):
+            return self._file.read(size)
 
 
-def _free_name(path: Path) -> Path:
-    """Return a name that nothing has: parts of an earlier sync under the same inventory stay."""
-    number, candidate = 0, path
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.name}-{number}")
-    return candidate
+def _make_folder(path: Path) -> None:
+    if not path.is_dir():
+        path.mkdir()
+    if path.is_symlink():
+        raise Malformed("On the stick a link stands where a folder belongs.", "Take another stick.")
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _read(file: BinaryIO, max_bytes: int) -> bytes:
+    data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise Malformed("A file on the stick is too long to be what its name says.")
+    return data
+
+
+def _holds(path: Path, data: bytes) -> bool:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with open_regular(path) as file:
+            return file.read(len(data) + 1) == data
+    except (FileNotFoundError, Malformed):
+        return False
+
+
+def _overwrite(path: Path) -> None:
+    with open_regular(path, os.O_RDWR) as file:
+        size = os.fstat(file.fileno()).st_size
+        for at in range(0, size, CELL_BYTES):
+            file.write(os.urandom(min(CELL_BYTES, size - at)))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+    sync_folder(path.parent)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import http.client
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from python_socks import ProxyError, ProxyTimeoutError, ProxyType
 from python_socks.sync import Proxy
 
 from keys.encoding import Fields, parse_json
-from keys.errors import DropBoxError, Malformed, Misconfigured, NotAuthentic, NotForUs, Refused, Stale
+from keys.errors import DropBoxError, Malformed, Misconfigured, NoRoom, NotAuthentic, NotForUs, Refused, Stale
 
 CONNECT_SECONDS = 120.0
 SILENCE_SECONDS = 180.0
 MAX_ERROR_BYTES = 16_384
+PIECE_BYTES = 65_536
 
 Connect = Callable[[], socket.socket]
+"""Makes a connection to the service. Raises: Cut."""
 
 
 class Cut(DropBoxError):
@@ -27,6 +29,16 @@ class Cut(DropBoxError):
 
     exit_code = 75
     default_remedy = "Run the command again: it goes on where it broke off."
+
+
+class Unwelcome(NotAuthentic):
+    """The service doesn't take this courier's login, or not any more."""
+
+
+class Source(Protocol):
+    """What a request's body is read from."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 def through_tor(address: str, port: int, socks_host: str, socks_port: int, isolation: str) -> Connect:
@@ -69,7 +81,7 @@ class _Connection(http.client.HTTPConnection):
     """An HTTP connection over a socket that somebody else made."""
 
     def __init__(self, host: str, connect: Connect) -> None:
-        super().__init__(host, timeout=SILENCE_SECONDS)
+        super().__init__(host, timeout=SILENCE_SECONDS, blocksize=PIECE_BYTES)
         self._connect = connect
 
     def connect(self) -> None:
@@ -77,80 +89,115 @@ class _Connection(http.client.HTTPConnection):
         self.sock.settimeout(SILENCE_SECONDS)
 
 
-@dataclass(slots=True)
 class Answer:
-    """An answer that is being read. `read` returns fewer bytes than asked for only at its end."""
+    """The body of an answer, while it is read. `left` counts the bytes that are still to come."""
 
-    _response: http.client.HTTPResponse
-    length: int
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        """Raises: Malformed: the answer doesn't say how long it is."""
+        length = response.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdecimal() and len(length) < 16) or response.chunked:
+            raise Malformed("The server's answer doesn't say how long it is.")
+        self._response = response
+        self.left = int(length)
 
-    def read(self, size: int) -> bytes:
-        """Raises: Cut: the connection broke."""
+    def some(self, most: int) -> bytes:
+        """Return what has arrived, one byte at least, so that a cut loses nothing. Raises: Cut: nothing more comes."""
         try:
-            data = self._response.read(size)
+            data = self._response.read1(min(most, self.left, PIECE_BYTES))
         except (OSError, http.client.HTTPException) as error:
-            raise Cut("The connection broke off.") from error
+            raise _broken() from error
+        if not data:
+            raise _broken()
+        self.left -= len(data)
         return data
 
     def all(self, most: int) -> bytes:
         """Return the whole answer. Raises: Malformed: it is longer than `most`. Cut: it broke off."""
-        if self.length > most:
+        if self.left > most:
             raise Malformed("The server's answer is too long.")
-        data = self.read(self.length)
-        if len(data) != self.length:
-            raise Cut("The connection broke off.")
-        return data
-
-
-_BY_STATUS: Mapping[int, type[DropBoxError]] = {
-    400: Malformed,
-    401: NotAuthentic,
-    403: Refused,
-    404: NotForUs,
-    503: Stale,
-}
+        parts = []
+        while self.left:
+            parts.append(self.some(self.left))
+        return b"".join(parts)
 
 
 class Wire:
-    """Sends requests to one collect service; each opens a connection of its own, as the server wants it."""
+    """Sends requests to one collect service; each opens a connection of its own, as the server wants it.
+
+    Raises, from every method: Cut, or what the server answered as the error that it is.
+    """
 
     def __init__(self, host: str, connect: Connect) -> None:
         self._host = host
         self._connect = connect
 
-    def get(self, path: str, token: str = "") -> Answer:
-        return self._ask("GET", path, token, None, 0)
+    def get(self, path: str, most: int, token: str = "") -> bytes:
+        """Return an answer of at most so many bytes. Raises: Malformed: it is longer."""
+        with self._asked("GET", path, token, None, 0) as answer:
+            return answer.all(most)
 
-    def post(self, path: str, body: bytes, token: str = "") -> Answer:
-        return self._ask("POST", path, token, body, len(body))
+    def post(self, path: str, body: bytes | Source, length: int, most: int, token: str = "") -> bytes:
+        """Send a body of so many bytes, and return an answer of at most so many. Raises: Malformed: it is longer."""
+        with self._asked("POST", path, token, body, length) as answer:
+            return answer.all(most)
 
-    def post_file(self, path: str, file: Path, token: str) -> Answer:
-        """Send a file as the body, streamed."""
-        with file.open("rb") as body:
-            return self._ask("POST", path, token, body, file.stat().st_size)
+    @contextmanager
+    def streamed(self, path: str, body: bytes, token: str) -> Iterator[Answer]:
+        """Send a body, and have the answer to be read piece by piece."""
+        with self._asked("POST", path, token, body, len(body)) as answer:
+            yield answer
 
-    def _ask(self, method: str, path: str, token: str, body: object, length: int) -> Answer:
-        connection = _Connection(self._host, self._connect)
+    @contextmanager
+    def _asked(self, method: str, path: str, token: str, body: bytes | Source | None, length: int) -> Iterator[Answer]:
         headers = {"Content-Length": str(length)} if method == "POST" else {}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        try:
-            connection.request(method, path, body, headers)  # type: ignore[arg-type]  # typeshed lacks a file here.
-            response = connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            raise Cut("The connection broke off.") from error
-        answer = Answer(response, int(response.headers.get("Content-Length") or 0))
-        if response.status != 200:
-            _refuse(response.status, answer)
-        return answer
+        with closing(_Connection(self._host, self._connect)) as connection:
+            try:
+                _send(connection, method, path, body, headers)
+                response = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                raise _broken() from error
+            with response:
+                if response.status != 200:
+                    _refuse(response)
+                yield Answer(response)
 
 
-def _refuse(status: int, answer: Answer) -> NoReturn:
-    """Raise what the server said, as the error that it is."""
-    message, hint = f"The server answered with status {status}.", "Try again later."
+def _send(
+    connection: _Connection, method: str, path: str, body: bytes | Source | None, headers: Mapping[str, str]
+) -> None:
     try:
-        fields = Fields(parse_json(answer.all(MAX_ERROR_BYTES)), "error")
+        connection.request(method, path, body, headers)  # type: ignore[arg-type]  # typeshed wants all of a file here.
+    except (BrokenPipeError, ConnectionResetError):
+        # Who refuses a bundle by its first lines needn't take in the rest. What it answered may have arrived.
+        if connection.sock is None:
+            raise
+
+
+def _broken() -> Cut:
+    return Cut("The connection broke off.")
+
+
+_BY_STATUS: Mapping[int, type[DropBoxError]] = {
+    400: Malformed,
+    401: Unwelcome,
+    403: Refused,
+    404: NotForUs,
+    413: Refused,
+    503: Stale,
+    507: NoRoom,
+}
+
+
+def _refuse(response: http.client.HTTPResponse) -> NoReturn:
+    """Raise what the server said, as the error that it is."""
+    status = response.status
+    try:
+        fields = Fields(parse_json(Answer(response).all(MAX_ERROR_BYTES)), "error")
         message, hint = fields.text("error"), fields.text("hint")
+        fields.done()
     except Malformed:
-        pass  # Not this server's own words: a page of something in between.
-    raise _BY_STATUS.get(status, Misconfigured)(message, hint)
+        # Not the service's own words: it is starting, or has no place free for another courier.
+        raise Cut(f"The drop box answered with status {status} and nothing else.", "Try again later.") from None
+    raise _BY_STATUS.get(status, Misconfigured)(f"The drop box says: {message}", hint)
