@@ -61,6 +61,7 @@ class _Applied:
     acknowledged: list[CellId] = field(default_factory=list)
     documents: list[tuple[int, str, SignedDocument]] = field(default_factory=list)
     addresses: dict[CellId, int] = field(default_factory=dict)
+    refused: list[int] = field(default_factory=list)
     memory: int = 0
 
 
@@ -231,19 +232,25 @@ class Box:
         elif entry.type is EntryType.CELL:
             tag, cell = entry.tag_and_cell()
             address = CellId(mailbox.address(in_force.network, desk, tag))
-            if address not in gathered.addresses:
+            if address in gathered.addresses:
+                gathered.refused.append(entry.number)
+            else:
                 deposit.append(cell, address, seal_digest(cell, Geometry(in_force.recipients)))
                 gathered.addresses[address] = entry.number
         else:
-            document = SignedDocument.decode(entry.content)
-            gathered.documents.append((entry.number, _ENTRY_OF_DOCUMENT[entry.type], document))
+            try:
+                document = SignedDocument.decode(entry.content)
+            except Malformed:
+                gathered.refused.append(entry.number)  # What can't even be read isn't admitted either.
+            else:
+                gathered.documents.append((entry.number, _ENTRY_OF_DOCUMENT[entry.type], document))
 
     def _apply(self, head: bundle.OutboundHead, mark: int, deposit: Deposit, gathered: _Applied) -> Delivery:
         with self.store.exclusive():
             state = State.decode(self.store.documents())
             if state.marks.get(head.desk, 0) != mark:
                 raise Stale("Another bundle of this desk was delivered just now.", "Deliver this one again.")
-            refused = []
+            refused = list(gathered.refused)
             for number, kind, document in gathered.documents:
                 try:
                     state = self._with(state, kind, document)

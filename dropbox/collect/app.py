@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, cast
 
 from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
 
 from dropbox.box import Box
 from dropbox.collect.logins import Logins, Unwelcome
 from keys import primitives
 from keys.bundle import CELL_BYTES
 from keys.encoding import Fields, Reader, from_hex, parse_json, to_json, u8, u32
-from keys.errors import DropBoxError, Malformed, NotForUs
+from keys.errors import DropBoxError, Malformed, Misconfigured, NotForUs
 from keys.inventory import ID_BYTES
 
 MAX_CELLS_A_REQUEST = 4_096
@@ -26,6 +27,8 @@ _REQUEST_BYTES = 4 + MAX_CELLS_A_REQUEST * ID_BYTES
 def create_app(box: Box, logins: Logins, server: str) -> Flask:
     """Return the WSGI application of the collect interface."""
     app = Flask("dropbox.collect", static_folder=None)
+    app.url_map.merge_slashes = False
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
 
     @app.get("/v1/challenge")
     def challenge() -> Response:
@@ -47,8 +50,8 @@ def create_app(box: Box, logins: Logins, server: str) -> Flask:
             if scheme != "Bearer":
                 raise Unwelcome("A courier must log in first.")
             try:
-                raw = bytes.fromhex(token)
-            except ValueError as error:
+                raw = from_hex(token, len(token) // 2)
+            except Malformed as error:
                 raise Unwelcome("This isn't a token.") from error
             logins.check(box.manifest, raw)
             return view()
@@ -90,16 +93,7 @@ def create_app(box: Box, logins: Logins, server: str) -> Flask:
         delivery = box.deliver(cast(BinaryIO, request.stream))
         return _json({"desk": delivery.desk, "mark": delivery.mark, "refused": list(delivery.refused)})
 
-    @app.errorhandler(DropBoxError)
-    def refused(error: DropBoxError) -> Response:
-        response = _json({"error": error.message, "hint": error.remedy})
-        response.status_code = error.http_status
-        return response
-
-    @app.errorhandler(404)
-    @app.errorhandler(405)
-    def unknown(_error: Exception) -> Response:
-        return refused(NotForUs("There is no such thing here.", "Use the dropbox-courier of this server's version."))
+    _explain_errors(app)
 
     @app.after_request
     def harden(response: Response) -> Response:
@@ -107,6 +101,28 @@ def create_app(box: Box, logins: Logins, server: str) -> Flask:
         return response
 
     return app
+
+
+def _explain_errors(app: Flask) -> None:
+    @app.errorhandler(DropBoxError)
+    def refused(error: DropBoxError) -> Response:
+        return _refusal(error, error.http_status)
+
+    @app.errorhandler(HTTPException)
+    def unknown(error: HTTPException) -> Response:
+        said = NotForUs("There is no such thing here.", "Use the dropbox-courier of this server's version.")
+        return _refusal(said, error.code or 404)
+
+    @app.errorhandler(Exception)
+    def failed(error: Exception) -> Response:
+        app.logger.error("a courier's request failed: %s", type(error).__name__)
+        return _refusal(Misconfigured("Something failed here.", "Tell whoever runs the server."), 500)
+
+
+def _refusal(error: DropBoxError, status: int) -> Response:
+    response = _json({"error": error.message, "hint": error.remedy})
+    response.status_code = status
+    return response
 
 
 def _body(most: int) -> bytes:
