@@ -1,4 +1,4 @@
-"""Making a data folder, checking its shape, and looking at it without touching it. SPEC store 2 and 7."""
+"""Making a data folder, checking its shape, and looking at it without touching it. SPEC sections 18.2 and 18.7."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flat index: one record of fixed size for each slot, at the slot's own place. SPEC store 4."""
+"""The flat index: one record of fixed size for each slot, at the slot's own place. SPEC section 18.4."""
 
 from __future__ import annotations
 

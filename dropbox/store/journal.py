@@ -1,4 +1,4 @@
-"""Transactions over index and documents: whole or not at all, through one redo record. SPEC store 6."""
+"""Transactions over index and documents: whole or not at all, through one redo record. SPEC section 18.6."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of the data folder, by name. SPEC store 2."""
+"""The files of the data folder, by name. SPEC section 18.2."""
 
 SLAB = "cells.slab"
 INDEX = "cells.index"

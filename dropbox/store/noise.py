@@ -1,4 +1,4 @@
-"""Random-looking bytes, as fast as the disk takes them: what free room is made of. SPEC store 3."""
+"""Random-looking bytes, as fast as the disk takes them: what free room is made of. SPEC section 18.3."""
 
 from __future__ import annotations
 

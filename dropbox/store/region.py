@@ -1,4 +1,4 @@
-"""A file that holds one checked run of bytes, or none, and then noise: redo record, documents. SPEC store 5."""
+"""A file that holds one checked run of bytes, or none, and then noise: redo record, documents. SPEC section 18.5."""
 
 from __future__ import annotations
 

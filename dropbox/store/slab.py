@@ -1,4 +1,4 @@
-"""The slab: equal slots of one cell each, free ones full of noise. SPEC store 3."""
+"""The slab: equal slots of one cell each, free ones full of noise. SPEC section 18.3."""
 
 from __future__ import annotations
 
