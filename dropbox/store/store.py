@@ -277,8 +277,10 @@ class Store:
     def stir(self) -> None:
         """Rewrite a random free slot and its record with other noise, and renew all files' times.
 
-        Called by a timer, so that what a file's time or its changed blocks tell is that the timer ran.
+        Called by a timer, so that what a file's time or its changed blocks tell is that the timer ran. Also releases
+        what workers had claimed whose death nobody reported.
         """
+        self._custody.release_dead()
         try:
             slot = self._custody.claim(0)
         except NoRoom:

@@ -165,7 +165,8 @@ def test_a_killed_workers_slots_are_overwritten_and_free_again(store: Store) -> 
     assert not any(Slab.holds_text(store._slab, slot) for slot in range(12))
 
 
-def test_dead_workers_that_nobody_reported_are_noticed_when_room_is_short(store: Store) -> None:
+@pytest.mark.parametrize("notice", ["room is short", "the timer stirs"])
+def test_dead_workers_that_nobody_reported_are_noticed(store: Store, notice: str) -> None:
     def claim(tell: Callable[[str], None]) -> None:
         deposit = store.item(9)
         for _ in range(9):
@@ -178,6 +179,9 @@ def test_dead_workers_that_nobody_reported_are_noticed_when_room_is_short(store:
     with pytest.raises(NoRoom):
         store.item(9)
     worker.end(kill=True)
+    if notice == "the timer stirs":
+        store.stir()
+        assert store.room().free == 12
     with store.item(9) as deposit:
         for _ in range(9):
             deposit.begin_cell()
