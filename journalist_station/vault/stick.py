@@ -31,6 +31,7 @@ MAX_NAMES = 100_000
 
 _CELLS = re.compile(r"cells((?:-[0-9]{1,16}){2,4})\Z", re.ASCII)
 _DOCUMENT = re.compile(r"(manifest-[1-9][0-9]{0,15}|epochs-[1-9][0-9]{0,2}-[1-9][0-9]{0,15})\Z")
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\Z")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -171,6 +172,9 @@ class Stick:
     def _write(self, pieces: Iterable[bytes], name: str, *folders: str) -> int:
         temporary = f".{secrets.token_hex(8)}"
         with _folder(self.folder, folders, create=True) as descriptor:
+            for left in filter(_TEMPORARY.match, os.listdir(descriptor)):
+                with contextlib.suppress(IsADirectoryError, PermissionError):
+                    os.unlink(left, dir_fd=descriptor)  # A write that broke off.
             try:
                 size = _write_new(temporary, descriptor, pieces)
                 os.rename(temporary, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)

@@ -315,7 +315,7 @@ class DropBox:
             DropBoxError: a bundle isn't good; nothing of it was applied.
         """
         applied = []
-        for path in sorted((stick / "mustshare" / "outbound").iterdir()):
+        for path in sorted((stick / "mustshare" / "outbound").glob("[!.]*")):
             with path.open("rb") as stream:
                 reader = OutboundReader(stream)
                 if reader.head.server == self.name:

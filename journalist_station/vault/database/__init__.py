@@ -12,6 +12,7 @@ moment. What speaks against it, old pages that linger in the log, `compact` answ
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -49,6 +50,8 @@ class Database:
         if len(key) != KEY_BYTES:
             raise ValueError("a database key has 32 bytes")
         self.path = path
+        # SQLite gives its log and its index of the log the mode that the database has.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         with _errors():
             self._connection = dbapi2.connect(str(path), isolation_level=None, check_same_thread=False)
             try:
