@@ -240,11 +240,8 @@ class Running:
         self._say("a private Tor network: three authorities, three relays, a server's tor, a visitor's tor")
         self.network.start()
         client = self.network.client()
-        key_file = client.auth_folder / clients.client_file_name(clients.courier_name(COURIER))
-        if not key_file.exists():
-            write_private(key_file, courier.encode())
         with Tor.connect(client.control, Deadline(READY_SECONDS)) as tor:
-            tor.reload()
+            tor.admit_with(self.addresses["collect"], courier)
         self._say("both onion services")
         self.network.wait_published(list(self.addresses.values()))
 
@@ -263,13 +260,16 @@ class Running:
                 raise Failed(f"dropbox-server serve did not start:\n{said.strip()}")
             time.sleep(0.05)
 
-    def _admit_courier(self) -> str:
-        """Give the practice courier a client key, once; return the line for the tor that uses it."""
-        kept = self._practice.tor / "courier.auth_private"
+    def _admit_courier(self) -> clients.ClientKey:
+        """Give the practice courier a client key for the collect service, once; return it."""
+        name, service = clients.courier_name(COURIER), self._practice.onion("collect")
+        kept = self._practice.tor / clients.client_file_name(name)
         if not kept.exists():
-            key = clients.add(self._practice.onion("collect"), clients.courier_name(COURIER), system_randomness)
+            if name in clients.names(service):
+                clients.revoke(service, name, system_randomness)  # A start that was cut off lost the other half.
+            key = clients.add(service, name, system_randomness)
             write_private(kept, key.client_line(self.addresses["collect"]).encode())
-        return kept.read_text("ascii")
+        return clients.parse_client_line(kept.read_text("ascii"))[1]
 
     def check(self) -> None:
         """Raises: Failed: something ended by itself."""

@@ -1,0 +1,138 @@
+"""A real newsroom's drop box on the public Tor network: checks, starts server and tor, stays until Ctrl-C.
+
+`scripts/run --public` calls it. It makes no keys and signs nothing: README.md says how a newsroom founds its network.
+Not yet run on the public network: tests show that it refuses practice manifests, and that tor's configuration is the
+tested private one less the private network's lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from keys.errors import DropBoxError, Misconfigured, Refused
+from onion_config import clients, onion_keys, torrc
+from onion_config.control import Tor
+from onion_config.deadline import Deadline
+from onion_config.tor_process import TorProcess, stop_all
+from onion_config.torrc import Node, OnionService
+
+BIN = Path(sys.executable).parent
+SITES = ("source", "collect")
+CONNECT_SECONDS = 600.0
+SERVER_SECONDS = 120.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until Ctrl-C; return the exit code."""
+    parser = argparse.ArgumentParser(prog="scripts/run --public", description="A real drop box on public Tor.")
+    parser.add_argument("--home", type=Path, required=True, help="the folder that dropbox-server init made")
+    parser.add_argument("--onions", type=Path, required=True, help="the folder of onion-config keys --services")
+    parser.add_argument("--tor-data", type=Path, required=True, help="a private folder for tor, with a short path")
+    chosen = parser.parse_args(arguments)
+    try:
+        check(status_of(chosen.home), chosen.onions)
+        with tempfile.TemporaryDirectory(prefix="mustshare-") as short:
+            return serve(chosen.home, chosen.onions, chosen.tor_data, Path(short) / "run")
+    except DropBoxError as error:
+        print(f"error: {error.message}\nhint: {error.remedy}", file=sys.stderr)
+        return error.exit_code
+
+
+def status_of(home: Path) -> dict[str, object]:
+    """Ask the server how it stands. Raises: Misconfigured: it can't say."""
+    command = [str(BIN / "dropbox-server"), "status", "--home", str(home), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["error: no server answered"]
+        raise Misconfigured(said[0].removeprefix("error: "), "Make the server first: README.md says how.")
+    told: dict[str, object] = json.loads(done.stdout)
+    return told
+
+
+def check(status: dict[str, object], onions: Path) -> None:
+    """Refuse what must not stand on the public network.
+
+    Raises:
+        Refused: a practice manifest, or a box that would be closed.
+        Misconfigured: the collect service would answer strangers.
+    """
+    if not status["manifest"]:
+        raise Refused(
+            "This server has no manifest yet.", "Found the network, then: dropbox-server admit MANIFEST EPOCHS…"
+        )
+    if status["practice"]:
+        raise Refused(
+            "This is a practice newsroom: it never goes on the public Tor network.",
+            "Found a real one, as README.md says, or practise with scripts/run.",
+        )
+    if not status["open"]:
+        raise Refused(
+            f"The box would be closed ({status['closed_because']}), and nobody could send anything.",
+            "See dropbox-server status; usually a desk's epoch list is missing or past.",
+        )
+    clients.check_closed(onions / "collect")
+
+
+def services(onions: Path, run_folder: Path) -> list[OnionService]:
+    """The two onion services, on the sockets that dropbox-server serve makes below the run folder."""
+    return [OnionService(onions / site, run_folder / site / "http.sock") for site in SITES]
+
+
+def serve(home: Path, onions: Path, tor_data: Path, run_folder: Path) -> int:
+    """Start the server and tor, tell the addresses, and stay."""
+    signals = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    server = subprocess.Popen(
+        [BIN / "dropbox-server", "serve", "--home", home, "--run", run_folder],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, signals),
+    )
+    node = Node("dropbox", tor_data.absolute())
+    tor = TorProcess(node)
+    try:
+        wait_for_sockets(server, run_folder)
+        tor.start(torrc.server(node, services(onions.absolute(), run_folder)))
+        with Tor.connect(node.control, Deadline(CONNECT_SECONDS)) as control:
+            control.wait_bootstrapped(Deadline(CONNECT_SECONDS), say)
+        for site in SITES:
+            print(f"{site}: http://{onion_keys.read(onions / site).address}/")
+        print("tor needs some minutes to publish them. Ctrl-C ends both.", flush=True)
+        while signal.sigtimedwait(signals, 5) is None:
+            if server.poll() is not None or not tor.is_running:
+                raise Misconfigured(
+                    "The server or tor ended by itself.", "Look at what it printed above, or at tor's log."
+                )
+        return 0
+    finally:
+        stop_all([tor])
+        server.terminate()
+        server.wait()
+
+
+def wait_for_sockets(server: subprocess.Popen[bytes], run_folder: Path) -> None:
+    """Raises: Misconfigured: the server ended, or doesn't come up."""
+    deadline = time.monotonic() + SERVER_SECONDS
+    while not all((run_folder / site / "http.sock").exists() for site in SITES):
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise Misconfigured("dropbox-server serve did not start.", "Look at what it printed above.")
+        time.sleep(0.05)
+
+
+def say(what: str, done: float) -> None:
+    """Show how far tor is, where somebody looks."""
+    if sys.stderr.isatty():
+        print(f"\r   tor: {done:4.0%} {what:<60}", end="" if done < 1 else "\n", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
