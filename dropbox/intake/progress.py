@@ -45,7 +45,7 @@ class Progress:
 
 
 class Board:
-    """A fixed number of places for uploads in progress. A new upload takes the place that changed longest ago.
+    """A fixed number of places for uploads in progress. A new upload takes the place that is worth least.
 
     Args:
         places: how many uploads can be shown at once; more than can be received at once.
@@ -79,12 +79,14 @@ class Board:
         with self._beginning.held():
             offset = self._offset(key)
             if offset is None:
-                offset = min(range(0, self._places * _RECORD.size, _RECORD.size), key=self._changed)
+                offset = min(range(0, self._places * _RECORD.size, _RECORD.size), key=self._worth)
             _write(self._map, offset, key, progress)
         return Reporter(self._map, offset, key, progress)
 
-    def _changed(self, offset: int) -> int:
-        return int(_RECORD.unpack_from(self._map, offset)[-1])
+    def _worth(self, offset: int) -> tuple[bool, int]:
+        """What is under way stays longer than what has ended, then what changed later stays longer."""
+        _, stage, *_, changed = _RECORD.unpack_from(self._map, offset)
+        return stage == Stage.RECEIVING, changed
 
 
 class Reporter:

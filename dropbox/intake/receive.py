@@ -70,8 +70,8 @@ def receive(events: Iterator[Event], begin: Begin, limits: Mapping[str, int], fi
             if isinstance(event, Field) and sending is None:
                 _read_text(events, event.name, form, limits)
             elif isinstance(event, File) and event.name == file_field:
-                first = next(events)
-                if isinstance(first, End) and not event.filename:
+                first = None if event.filename else next(events)
+                if isinstance(first, End):
                     continue  # What a browser sends when no file was chosen.
                 sending = sending or _begin(begin, form, watch, closed=False)
                 _read_file(events, first, sending.file(event.filename, event.declared_type))
@@ -107,10 +107,10 @@ def _read_text(events: Iterator[Event], name: str, form: Form, limits: Mapping[s
         raise BadForm from None
 
 
-def _read_file(events: Iterator[Event], first: Event, intake: FileIntake) -> None:
-    """Take in one file. When the stream breaks within it, what came is kept and marked."""
-    event = first
+def _read_file(events: Iterator[Event], first: Event | None, intake: FileIntake) -> None:
+    """Take in one file, whose first event may have been read. When the stream breaks, what came is kept and marked."""
     try:
+        event = next(events) if first is None else first
         while isinstance(event, Data):
             intake.write(event.data)
             event = next(events)

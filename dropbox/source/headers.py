@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from flask import Response
+
+from dropbox.source.words import shown_name
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -33,3 +37,9 @@ def harden(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
+
+
+def saved_as(name: str) -> str:
+    """The Content-Disposition of a download: its name as one that a browser may save, in no folder. RFC 6266."""
+    plain = shown_name(name, 80).replace("/", "_").replace("\\", "_").strip(" .") or "file"
+    return f"attachment; filename*=UTF-8''{quote(plain, safe='')}"

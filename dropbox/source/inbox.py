@@ -15,9 +15,9 @@ from dropbox.sessions import COOKIE_PREFIX, Session
 from dropbox.source import forms
 from dropbox.source.context import Context
 from dropbox.source.entrance import text_field, to_inbox
+from dropbox.source.headers import saved_as
 from dropbox.source.padding import fixed_length, pad
 from dropbox.source.upload import Sender, receive_upload, set_cookie, upload_label
-from dropbox.source.words import shown_name
 
 DELETE = "delete"
 COUNTS_BYTES = 1_024
@@ -55,8 +55,7 @@ def register(app: Flask, context: Context) -> None:
             raise ReplyGone
         data = context.mailboxes.attachment(found, number, context.box.manifest)
         response = Response(data, mimetype="application/octet-stream")
-        name = _saved_name(found.reply.attachments[number].name)
-        response.headers.set("Content-Disposition", "attachment", filename=name)
+        response.headers["Content-Disposition"] = saved_as(found.reply.attachments[number].name)
         return response
 
 
@@ -75,12 +74,6 @@ def _find(context: Context, session: Session, chosen: str) -> Found:
         if reply_name(found) == chosen:
             return found
     raise ReplyGone
-
-
-def _saved_name(name: str) -> str:
-    """A name that a browser may save an attachment under: one line, no folder, at most what file systems take."""
-    plain = shown_name(name, 80).replace("/", "_").replace("\\", "_").strip(" .")
-    return plain or "file"
 
 
 def _start() -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flask import Flask, Response, make_response, render_template
 
 from dropbox.source.context import Context
+from dropbox.source.headers import saved_as
 from keys import minisign, statement
 from keys.encoding import week_of, week_start
 from keys.errors import NotForUs
@@ -44,7 +45,7 @@ def register(app: Flask, context: Context) -> None:
                 signers=signers,
                 papers=[_paper(name, document, signers) for name, document in context.box.documents()],
                 recipients=dict(_recipients(context)),
-                serve_until=week_start(week_of(now) + 1),
+                serve_until=week_start(week_of(now) + 1) - 1,
             )
         )
 
@@ -53,7 +54,7 @@ def register(app: Flask, context: Context) -> None:
         for file, content in _files(context):
             if file == name:
                 response = Response(content, mimetype="application/octet-stream")
-                response.headers["Content-Disposition"] = f'attachment; filename="{file}"'
+                response.headers["Content-Disposition"] = saved_as(file)
                 return response
         raise NotForUs("There is no such file.")
 

@@ -92,7 +92,7 @@ class Site:
     ) -> None:
         self.newsroom = newsroom or Newsroom(desks=3)
         self.folder = folder / "data"
-        Store.create(self.folder, slots)
+        Store.create(self.folder, slots, documents_bytes=1 << 20)
         self.store = Store.open(self.folder, reserve_slots=reserve)
         self.store.apply(Change(documents=State(self.newsroom.network).encode()))
         key = ServerKey("alpha", self.newsroom.server_seeds["alpha"])
@@ -115,10 +115,10 @@ class Site:
         self.app = create_app(self.context)
 
     def publish_epochs(self) -> None:
-        for desk in self.newsroom.manifest.desk_numbers:
-            document = self.newsroom.epochs(desk)
+        documents = {desk: self.newsroom.epochs(desk, weeks=2) for desk in self.newsroom.manifest.desk_numbers}
+        for desk, document in documents.items():
             self.newsroom.admit_epochs(desk, document)
-            self.box.admit([document])
+        self.box.admit(documents.values())
 
     @contextmanager
     def _gate(self, sending: bool, circuit: int | None) -> Iterator[None]:
@@ -138,6 +138,15 @@ class Site:
 
     def close(self) -> None:
         self.store.close()
+
+    @property
+    def cells(self) -> frozenset[bytes]:
+        """The ids of everything stored."""
+        return frozenset(cell_id for cell_id, _ in self.store.entries())
+
+    def empty(self) -> None:
+        """Delete everything stored, as if every desk had fetched it long ago."""
+        self.store.delete(self.cells)
 
     # What a newsroom does.
 
@@ -164,6 +173,11 @@ class Site:
             assert [bool(each.flags & Flags.LAST) for each in blocks] == [False] * (len(blocks) - 1) + [True]
         series = {key[0] for key in items}
         return [self._tip(each, items, desk) for each in sorted(series)]
+
+    def tip(self, sent: Sent, desk: int = 1) -> ReceivedTip:
+        """Return the one tip that came with this codename."""
+        (found,) = (each for each in self.tips(desk) if each.source == self.source_keys(sent.codename).public)
+        return found
 
     def _tip(self, series: bytes, items: dict[tuple[bytes, int], list[Block]], desk: int) -> ReceivedTip:
         network = self.newsroom.network
@@ -283,9 +297,14 @@ class Visitor:
         return Sent(name, address.rsplit("/", 1)[1], response)
 
     def post(self, address: str, body: bytes, **options: Any) -> TestResponse:
-        kind = options.pop("content_type", f"multipart/form-data; boundary={BOUNDARY}")
+        return self.stream(address, io.BytesIO(body), len(body), **options)
+
+    def stream(self, address: str, stream: io.BytesIO, length: int, **options: Any) -> TestResponse:
+        """Send a body that comes as its stream has it, through a worker that ends streams by itself, as ours does."""
+        options.setdefault("content_type", f"multipart/form-data; boundary={BOUNDARY}")
+        overrides = {"wsgi.input_terminated": True, **options.pop("environ_overrides", {})}
         return self.client.post(
-            address, input_stream=io.BytesIO(body), content_length=len(body), content_type=kind, **options
+            address, input_stream=stream, content_length=length, environ_overrides=overrides, **options
         )
 
     def sign_in(self, typed: str) -> TestResponse:
