@@ -281,4 +281,4 @@ def test_the_store_does_what_a_dictionary_does_on_a_disk_that_fails() -> None:
 
 @pytest.mark.long
 def test_the_store_does_what_a_dictionary_does_at_length() -> None:
-    _run(3_000, 30)
+    _run(1_500, 30)
