@@ -7,7 +7,7 @@ import click
 from keys import terminal
 from keys.ceremony.documents import close, fingerprint, verify
 from keys.ceremony.manifests import manifest
-from keys.ceremony.newkeys import courier, desk, root, server
+from keys.ceremony.newkeys import courier, desk, root
 from keys.ceremony.papers import shares
 from keys.ceremony.weeks import make_epochs
 
@@ -20,7 +20,7 @@ def cli() -> None:
     """
 
 
-for _command in (root, desk, server, courier, manifest, make_epochs, verify, fingerprint, close, shares):
+for _command in (root, desk, courier, manifest, make_epochs, verify, fingerprint, close, shares):
     cli.add_command(_command)
 
 

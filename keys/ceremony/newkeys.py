@@ -97,23 +97,6 @@ def desk_new(
 
 
 @click.group()
-def server() -> None:
-    """Servers: each signs the inventories of one drop box machine."""
-
-
-@server.command("new")
-@click.argument("key_file", type=OUTPUT)
-@click.option("--name", required=True, metavar="NAME", help="1 to 32 of a-z, 0-9 and -.")
-@with_passphrase_fd
-@with_work_factor
-@with_json
-def server_new(key_file: Path, name: str, passphrases: Passphrases, work_factor: int, as_json: bool) -> None:
-    """Make a server's key: KEY_FILE, locked, and beside it the public card."""
-    content = SignerKeyFile("server", parse_party_name(name), system_randomness(KEY_BYTES))
-    _make(key_file, content, ServerCard(Party(name, content.key)), passphrases, work_factor, as_json)
-
-
-@click.group()
 def courier() -> None:
     """Couriers: the people who carry sticks between server and stations."""
 

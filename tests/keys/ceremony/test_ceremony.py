@@ -22,12 +22,14 @@ from typing import Any
 import click
 import pytest
 
-from keys import bulletin, epochs, keyfile, manifest, terminal
+from keys import bulletin, cards, epochs, keyfile, manifest, terminal
+from keys.cards import ServerCard
 from keys.ceremony.cli import cli
 from keys.errors import Malformed, Misconfigured, NotAuthentic, NotForUs, Refused, Stale
 from keys.keyfile import ChainKeyFile, DeskKeyFile
 from keys.manifest import Manifest
 from keys.minisign import SignedDocument, SigningKey
+from keys.terms import Party
 
 PASSPHRASE = "correct horse battery staple"
 PROGRAM = (sys.executable, "-m", "keys.ceremony.cli")
@@ -119,8 +121,11 @@ class Founding:
             self.done("root", "new", f"{name}.key", "--name", name, *LIGHT, passphrases=(PASSPHRASE,), folder=folder)
         for number, folder in enumerate(self.desks, 1):
             self.new_desk(folder, number)
-        for kind, name in (("server", "alpha"), ("courier", "carrier")):
-            self.done(kind, "new", f"{name}.key", "--name", name, *LIGHT, passphrases=(PASSPHRASE,), folder=self.table)
+        given = ("--name", "carrier", *LIGHT)
+        self.done("courier", "new", "carrier.key", *given, passphrases=(PASSPHRASE,), folder=self.table)
+        # A server makes its own key, which never leaves it, and hands out the card: dropbox-server init.
+        card = cards.compose(ServerCard(Party("alpha", SigningKey.of(b"\1" * 32))))
+        (self.table / "alpha.card").write_bytes(card)
         for card in [*top.glob("root-*/*.card"), *top.glob("desk-*/*.card")]:
             shutil.copy(card, self.table)
         self.done("manifest", "plan", "network.toml", folder=self.table)
