@@ -14,6 +14,7 @@ from keys import tip as tips
 from keys.age import HybridRecipient
 from keys.cell import Flags
 from keys.errors import Malformed, NotAuthentic, NotForUs, Refused
+from keys.primitives import SIGNATURE_BYTES
 from keys.tip import Closing, Mailbox, Message
 
 MIN_PREFIX = 8
@@ -50,8 +51,8 @@ def admit(vault: Vault, tip: bytes, item: int, payload: bytes, flags: Flags, now
             raise Malformed("A message fits one cell.")
         if item == tips.MESSAGE_ITEM:
             return _admit_message(vault, tip, payload, bool(flags & Flags.CLOSED), now)
-        tips.open_closing(payload, vault.network, tip, payload[:32])
-        new = rows.add_closing(vault.database, tip, payload[:32], payload)
+        tips.open_closing(payload, vault.network, tip, payload[: tips.SOURCE_BYTES])
+        new = rows.add_closing(vault.database, tip, payload[: tips.SOURCE_BYTES], payload)
         return Admission.NEW if new else Admission.REPEATED
     except (Malformed, NotAuthentic, NotForUs):
         return Admission.REFUSED
@@ -102,7 +103,7 @@ def _is_usable(mailbox: Mailbox) -> bool:
 def settle(vault: Vault, tip: bytes) -> None:
     """Work out the state of a tip's messages anew, after anything of it came. To be called in a transaction."""
     for row in rows.messages_of(vault.database, tip):
-        rows.set_state(vault.database, row.number, read_tip(vault, row).state.value)
+        rows.set_state(vault.database, row.number, _standing(vault, row).state.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +128,10 @@ class FileFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Tip:
-    """One message of a source with what came along."""
+class Standing:
+    """What came of a tip besides its message, compared with what its closing item lists."""
 
-    row: MessageRow = field(repr=False)
-    message: Message
+    closed: bool
     closing: Closing | None
     files: tuple[FileFacts, ...]
     absent: tuple[tips.ClosingEntry, ...]
@@ -145,21 +145,46 @@ class Tip:
         if self.absent or any(file.row.state == ItemState.MISSING for file in own):
             return TipState.MISSING
         if self.closing is None:
-            return TipState.COMPLETE if self.row.closed and not own else TipState.NOT_CLOSED
+            return TipState.COMPLETE if self.closed and not own else TipState.NOT_CLOSED
         interrupted = any(file.row.state == ItemState.INTERRUPTED for file in own)
         return TipState.INTERRUPTED if interrupted or not self.closing.complete else TipState.COMPLETE
 
 
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """One message of a source with what came along."""
+
+    row: MessageRow = field(repr=False)
+    message: Message
+    standing: Standing
+
+    @property
+    def state(self) -> TipState:
+        return self.standing.state
+
+    @property
+    def files(self) -> tuple[FileFacts, ...]:
+        return self.standing.files
+
+    @property
+    def absent(self) -> tuple[tips.ClosingEntry, ...]:
+        return self.standing.absent
+
+
 def read_tip(vault: Vault, row: MessageRow) -> Tip:
     """Read a message with its closing item and the facts of its files."""
-    message = tips.parse_message(row.raw[96:])
-    raw = rows.closing(vault.database, row.tip, row.raw[:32])
-    closing = None if raw is None else tips.open_closing(raw, vault.network, row.tip, row.raw[:32])
+    return Tip(row, tips.parse_message(row.raw[tips.SOURCE_BYTES + SIGNATURE_BYTES :]), _standing(vault, row))
+
+
+def _standing(vault: Vault, row: MessageRow) -> Standing:
+    source = row.raw[: tips.SOURCE_BYTES]
+    raw = rows.closing(vault.database, row.tip, source)
+    closing = None if raw is None else tips.open_closing(raw, vault.network, row.tip, source)
     listed = {} if closing is None else {entry.item: entry for entry in closing.items}
     files = files_of(vault, row.tip, listed)
     here = {file.row.item for file in files}
     absent = tuple(entry for number, entry in listed.items() if number not in here)
-    return Tip(row, message, closing, files, absent)
+    return Standing(row.closed, closing, files, absent)
 
 
 def files_of(vault: Vault, tip: bytes, listed: dict[int, tips.ClosingEntry] | None = None) -> tuple[FileFacts, ...]:
