@@ -7,10 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from flask import Flask
 
 from dropbox.box import Box
 from dropbox.collect import app as collect
+from dropbox.collect import prepared as prepared_answers
 from dropbox.collect.logins import Logins
 from dropbox.home import Home
 from dropbox.intake.progress import Board
@@ -20,8 +24,10 @@ from dropbox.serving.gate import SENDING, Gate
 from dropbox.serving.head import Circuits
 from dropbox.serving.lanes import Lane, Route
 from dropbox.serving.plan import Crew, Plan, Site
+from dropbox.serving.prepared import PreparedPage
 from dropbox.sessions import Sessions
 from dropbox.source import app as source
+from dropbox.source import prepared as prepared_site
 from dropbox.source.context import Context
 from dropbox.store import Store
 from keys import __version__
@@ -35,16 +41,32 @@ if TYPE_CHECKING:
 SOURCE_SOCKET = "source/http.sock"
 COLLECT_SOCKET = "collect/http.sock"
 STIR_SECONDS = 60.0
+PAGES_PROCESSES = 2
+PAGES_LIFETIME_SECONDS = 600.0
+"""So long what a page held may linger in a process's memory, beside what freeing already overwrites."""
 SMALL_UPLOAD_BYTES = 512 * 1024
 SMALL_FORM_BYTES = 64 * 1024
 FORM_OVERHEAD_BYTES = 1 << 20
 MAX_BUNDLE_BYTES = 4 << 30
 _POST_PATHS = ("/th/send/*", "/en/send/*", "/th/inbox/*", "/en/inbox/*")
 _LOGIN_PATHS = ("/th/return", "/en/return")
+_DOWNLOAD_PATHS = ("/th/inbox/*/file/*", "/en/inbox/*/file/*")
+
+Pages = Mapping[int, PreparedPage]
 
 
-def plan(run_folder: Path, largest_upload: int, *, group: str | None, circuits: bool) -> Plan:
+def plan(
+    run_folder: Path,
+    largest_upload: int,
+    *,
+    group: str | None,
+    circuits: bool,
+    source_pages: Pages = MappingProxyType({}),
+    collect_pages: Pages = MappingProxyType({}),
+) -> Plan:
     """Return which sites stand on which sockets below the run folder, with their lanes.
+
+    Downloads of attachments share the lane of uploads: a slow reader holds a thread there, and no page waits for it.
 
     Args:
         largest_upload: bytes of the largest form that the manifest's limits allow.
@@ -60,13 +82,23 @@ def plan(run_folder: Path, largest_upload: int, *, group: str | None, circuits: 
             Lane("text", threads=8, max_body_bytes=SMALL_UPLOAD_BYTES, gathers=True),
             Lane("files", threads=512, max_body_bytes=largest_upload, per_circuit=4),
         ),
-        crews=(Crew("pages", ("pages", "login", "text")), Crew("files", ("files",), processes=2, door=False)),
+        crews=(
+            Crew(
+                "pages",
+                ("pages", "login", "text"),
+                processes=PAGES_PROCESSES,
+                lifetime_seconds=PAGES_LIFETIME_SECONDS,
+            ),
+            Crew("files", ("files",), processes=2, door=False),
+        ),
         routes=(
+            *(Route("files", path, frozenset({"GET"})) for path in _DOWNLOAD_PATHS),
             *(Route("files", path, over_bytes=SMALL_UPLOAD_BYTES) for path in _POST_PATHS),
             *(Route("text", path) for path in _POST_PATHS),
             *(Route("login", path) for path in _LOGIN_PATHS),
         ),
         circuits=required,
+        pages=source_pages,
     )
     collect_site = Site(
         name="collect",
@@ -74,6 +106,7 @@ def plan(run_folder: Path, largest_upload: int, *, group: str | None, circuits: 
         lanes=(Lane("couriers", threads=8, max_body_bytes=MAX_BUNDLE_BYTES),),
         crews=(Crew("couriers", ("couriers",)),),
         circuits=required,
+        pages=collect_pages,
     )
     return Plan(sites=(source_site, collect_site), run_folder=run_folder, group=group)
 
@@ -95,8 +128,8 @@ class Server:
         self._store: Store = home.open_store(system_randomness)
         self.box = Box(self._store, home.key(), clock, system_randomness, __version__)
 
-    def applications(self) -> Mapping[str, WSGIApplication]:
-        """Make both sites. Called once, before any worker is forked."""
+    def applications(self) -> tuple[Flask, Flask]:
+        """Make the source's site and the collect interface. Called once, before any worker is forked."""
         gate = Gate(self._run_folder / "gate")
 
         def place(sending: bool, circuit: int | None) -> AbstractContextManager[None]:
@@ -113,10 +146,7 @@ class Server:
             milliseconds=lambda: time.monotonic_ns() // 1_000_000,
         )
         logins = Logins(system_randomness, self._clock)
-        return {
-            "source": source.create_app(context),
-            "collect": collect.create_app(self.box, logins, self._home.settings().name),
-        }
+        return source.create_app(context), collect.create_app(self.box, logins, self._home.settings().name)
 
     def worker_started(self, crew: str) -> None:
         """Start the timer in one crew: it rewrites a free place now and then, so that file times mean nothing."""
@@ -137,10 +167,18 @@ class Server:
 
     def serve(self, *, group: str | None, circuits: bool, on_ready: Callable[[], None]) -> int:
         """Serve until told to stop; return the exit code."""
-        sizes = largest_upload(self.box.admitted().manifest)
+        source_site, collect_site = self.applications()
+        sites: Mapping[str, WSGIApplication] = {"source": source_site, "collect": collect_site}
         return launch.serve(
-            self.applications,
-            plan(self._run_folder, sizes, group=group, circuits=circuits),
+            lambda: sites,
+            plan(
+                self._run_folder,
+                largest_upload(self.box.admitted().manifest),
+                group=group,
+                circuits=circuits,
+                source_pages=prepared_site.prepared_pages(source_site),
+                collect_pages=prepared_answers.prepared_pages(),
+            ),
             on_ready=on_ready,
             on_worker_start=self.worker_started,
             on_worker_exit=self.worker_ended,

@@ -6,11 +6,13 @@ each request is told by method, path and announced length to which lane it belon
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from dropbox.serving.answer import Request
 from dropbox.serving.head import Head
@@ -47,8 +49,8 @@ class Lane:
 class Route:
     """A line of the table that chooses lanes: the first that fits a request names its lane.
 
-    `path` is compared with the path as sent; one that ends in `*` is the beginning of a path. The announced length
-    of the body must be `over_bytes` or more.
+    `path` is compared with the path as sent. A `*` stands for one step of it, and at its end for whatever follows. The
+    announced length of the body must be `over_bytes` or more.
     """
 
     lane: str
@@ -59,7 +61,15 @@ class Route:
     def fits(self, head: Head) -> bool:
         if head.method not in self.methods or head.length < self.over_bytes:
             return False
-        return head.path.startswith(self.path[:-1]) if self.path.endswith("*") else head.path == self.path
+        return _pattern(self.path).fullmatch(head.path) is not None
+
+
+@cache
+def _pattern(path: str) -> re.Pattern[str]:
+    """Turn a route's path into a pattern. Called with the few paths of the plan."""
+    beginning = path.endswith("*")
+    steps = "[^/]*".join(map(re.escape, path.removesuffix("*").split("*")))
+    return re.compile(steps + (".*" if beginning else ""))
 
 
 class LanePool:

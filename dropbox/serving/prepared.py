@@ -12,6 +12,9 @@ from http import HTTPStatus
 
 HeaderList = tuple[tuple[str, str], ...]
 
+STATUSES = (400, 408, 411, 413, 414, 417, 431, 500, 503, 505)
+"""Every status that may be answered with a prepared page."""
+
 _SAFE_HEADERS: HeaderList = (
     ("Content-Type", "text/html; charset=utf-8"),
     ("Cache-Control", "no-store"),
@@ -57,9 +60,14 @@ def status_line(status: int) -> str:
     return f"{status} {HTTPStatus(status).phrase}"
 
 
+def sentences(status: int) -> tuple[str, str]:
+    """Return what is said with a status, in Thai and in English: whoever is answered so may not have said which."""
+    return _WORDS.get(status, _UNREADABLE)
+
+
 def plain_page(status: int) -> PreparedPage:
-    """Return the stand-in for a status: two sentences, one in each language."""
-    thai, english = _WORDS.get(status, _UNREADABLE)
+    """Return the stand-in for a status: its sentences and nothing else."""
+    thai, english = sentences(status)
     text = (
         '<!doctype html><html lang="th"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f'<title>{status}</title><p>{thai}</p><p lang="en">{english}</p></html>\n'

@@ -54,6 +54,11 @@ def offer(pool: LanePool, connection: socket.socket, circuit: int | None = None)
         (Route("files", "/send", over_bytes=100), head_of("POST", "/send", 99), False),
         (Route("files", "/send", over_bytes=100), head_of("POST", "/send", 100), True),
         (Route("files", "/file/*", frozenset({"GET"})), head_of("GET", "/file/1"), True),
+        (Route("files", "/box/*/file/*"), head_of("POST", "/box/label/file/1/2"), True),
+        (Route("files", "/box/*/file/*"), head_of("POST", "/box/label"), False),
+        (Route("files", "/box/*/file/*"), head_of("POST", "/box/a/b/file/1"), False),
+        (Route("files", "/b.x/*/end"), head_of("POST", "/b.x/a/end"), True),
+        (Route("files", "/b.x/*/end"), head_of("POST", "/box/a/end"), False),
     ],
 )
 def test_a_route_is_chosen_by_method_path_and_length(route: Route, head: Head, fits: bool) -> None:
