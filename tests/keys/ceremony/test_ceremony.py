@@ -124,8 +124,8 @@ class Founding:
         given = ("--name", "carrier", *LIGHT)
         self.done("courier", "new", "carrier.key", *given, passphrases=(PASSPHRASE,), folder=self.table)
         # A server makes its own key, which never leaves it, and hands out the card: dropbox-server init.
-        card = cards.compose(ServerCard(Party("alpha", SigningKey.of(b"\1" * 32))))
-        (self.table / "alpha.card").write_bytes(card)
+        server = cards.compose(ServerCard(Party("alpha", SigningKey.of(b"\1" * 32))))
+        (self.table / "alpha.card").write_bytes(server)
         for card in [*top.glob("root-*/*.card"), *top.glob("desk-*/*.card")]:
             shutil.copy(card, self.table)
         self.done("manifest", "plan", "network.toml", folder=self.table)
