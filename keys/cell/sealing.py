@@ -49,7 +49,8 @@ class Sealer:
     def __init__(self, recipients: Sequence[HybridRecipient], geometry: Geometry, randomness: Randomness) -> None:
         if len(recipients) > geometry.recipients:
             raise ValueError("there are more recipients than stanzas")
-        self._recipients = tuple(recipients)
+        self.recipients = tuple(recipients)
+        self.geometry = geometry
         self._fillers = tuple(
             HybridIdentity.from_seed(randomness(primitives.KEY_BYTES)).recipient()
             for _ in range(geometry.recipients - len(recipients))
@@ -62,7 +63,7 @@ class Sealer:
         Raises:
             ValueError: there is no such place, or nobody to stand there.
         """
-        first, others = self._recipients[:1], self._recipients[1:]
+        first, others = self.recipients[:1], self.recipients[1:]
         if place is None:
             order = shuffled([*first, *others, *self._fillers], self._randomness)
         else:
