@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import shlex
@@ -17,11 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
-from keys.errors import DropBoxError
+from keys.errors import DropBoxError, Refused
 from keys.primitives import system_randomness
 from onion_config import browser, clients, onion_keys
 from onion_config.control import Tor
@@ -39,6 +41,10 @@ ROOTS = ("a", "b", "c")
 SITES = ("source", "collect")
 THRESHOLD = 2
 READY_SECONDS = 180.0
+SIGN = "practice-newsroom"
+"""A file that says whose folder this is, and that somebody works with it while it is locked."""
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends it: Ctrl-C, a program that wants it to end, a terminal that was closed."""
 
 
 @dataclass(frozen=True)
@@ -108,17 +114,43 @@ class Practice:
             raise Failed(f"{name} {arguments[0]} failed:\n{done.stderr.strip()}")
         return done.stdout
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep everybody else out of the folder, which is made when it isn't there.
+
+        Raises:
+            Refused: the newsroom runs already, or the folder holds something else, which must not be erased.
+        """
+        sign = self.folder / SIGN
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not sign.exists() and any(self.folder.iterdir()):
+            raise Refused(
+                "This folder holds something else than a practice newsroom.", "Name an empty folder, or none."
+            )
+        with sign.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise Refused(
+                    "This practice newsroom runs already. It was left as it is.",
+                    "Use that one, or end it with Ctrl-C in its own terminal; or practise in another: --folder FOLDER",
+                ) from error
+            yield
+
     def erase(self) -> None:
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
+        for path in self.folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != SIGN:
+                path.unlink()
 
     def found(self, say: Callable[[str], object]) -> None:
         """Make every key, the manifest, the server, the stations: in the order of a real founding."""
         if self.marker.exists():
             return
         self.erase()
-        for folder in (self.folder, self.ceremony, self.tor):
-            folder.mkdir(mode=0o700, parents=True)
+        for folder in (self.ceremony, self.tor):
+            folder.mkdir(mode=0o700)
         self.passphrase.write_text(f"{PASSPHRASE}\n" * 8)
         say("onion addresses")
         addresses = {name: str(onion_keys.make(self.onion(name), system_randomness).address) for name in SITES}
@@ -343,6 +375,7 @@ def picture(practice: Practice, running: Running) -> Path | None:
         return None
     practice.pictures.mkdir(exist_ok=True)
     target = practice.pictures / "front.png"
+    target.unlink(missing_ok=True)
     url = f"http://{running.addresses['source']}/th/"
     command = [
         "firefox-esr",
@@ -375,14 +408,17 @@ def main(arguments: Sequence[str]) -> int:
     def say(what: str) -> None:
         print(f"   {what} …", file=sys.stderr, flush=True)
 
+    for each in ENDINGS:
+        signal.signal(each, _interrupt)
     try:
-        if chosen.reset:
-            practice.erase()
-        practice.found(say)
-        with Running(practice, say) as running:
-            browser.write_profile(practice.firefox, running.network.client().socks_port)
-            tell(practice, running, as_json=chosen.json)
-            wait_for_the_end(running)
+        with practice.alone():
+            if chosen.reset:
+                practice.erase()
+            practice.found(say)
+            with Running(practice, say) as running:
+                browser.write_profile(practice.firefox, running.network.client().socks_port)
+                tell(practice, running, as_json=chosen.json)
+                wait_for_the_end(running)
         return 0
     except KeyboardInterrupt:
         return 130
@@ -396,11 +432,14 @@ def main(arguments: Sequence[str]) -> int:
         return 1
 
 
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def wait_for_the_end(running: Running) -> None:
-    """Return at Ctrl-C or SIGTERM. Raises: Failed, DropBoxError: something ended by itself."""
-    signals = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    while signal.sigtimedwait(signals, 2) is None:
+    """Return at one of `ENDINGS`. Raises: Failed, DropBoxError: something ended by itself."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+    while signal.sigtimedwait(ENDINGS, 2) is None:
         running.check()
     print("ending …", file=sys.stderr)
 
@@ -413,6 +452,9 @@ def tell(practice: Practice, running: Running, *, as_json: bool) -> None:
             "steps": [step.command for step in lines],
             "addresses": {site: str(each) for site, each in running.addresses.items()},
             "socks": running.network.client().socks_port,
+            "onions": str(practice.tor / "onions"),
+            "control": str(running.network.service_control),
+            "client_control": str(running.network.client().control),
         }
         print(json.dumps(told), flush=True)
         return
