@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, make_response, render_template, request, url_for
 from flask_babel import Babel
@@ -16,6 +17,9 @@ from dropbox.source.context import Context
 from dropbox.source.headers import harden
 from keys.errors import DropBoxError
 from keys.languages import LANGUAGES, Text
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 DEFAULT_LANGUAGE = "th"
 
@@ -34,7 +38,18 @@ def create_app(context: Context) -> Flask:
     app.after_request(harden)
     for part in (front, papers, send, entrance, inbox):
         part.register(app, context)
+    app.wsgi_app = _Nameless(app.wsgi_app)  # type: ignore[method-assign]
     return app
+
+
+class _Nameless:
+    """Serves every request under one name: what a client calls the host changes nothing, and can't break a page."""
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self._application({**environ, "HTTP_HOST": "onion", "SERVER_NAME": "onion"}, start_response)
 
 
 def _prepare_templates(app: Flask) -> None:
@@ -55,8 +70,8 @@ def language() -> str:
     """The language of this request: from the address, else what the browser asks for, else Thai."""
     if "language" not in g:
         _, prefix, *_ = [*request.path.split("/"), ""]
-        asked = request.accept_languages.best_match(LANGUAGES)
-        g.language = prefix if prefix in LANGUAGES else asked or DEFAULT_LANGUAGE
+        asked = (tag.lower().partition("-")[0] for tag in request.accept_languages.values())
+        g.language = next((each for each in (prefix, *asked) if each in LANGUAGES), DEFAULT_LANGUAGE)
     return str(g.language)
 
 

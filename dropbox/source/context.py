@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from dropbox.box import Box
 from dropbox.intake.progress import Board
 from dropbox.intake.sending import CellStore
+from dropbox.intake.workshop import SealStream
 from dropbox.replies import Found, Mailboxes
 from dropbox.sessions import Session, Sessions
 from keys import mailbox
+from keys.cell import Sealer
 from keys.codename import Codename
 from keys.mailbox import SourceKeys
 from keys.manifest import Manifest
@@ -19,6 +21,9 @@ from keys.primitives import KEY_BYTES, Randomness
 
 Gate = Callable[[bool, int | None], AbstractContextManager[None]]
 """Waits for one of the machine's places to run the KDF: for sending or not, for which Tor circuit."""
+
+Seals = Callable[[Sealer], SealStream]
+"""Makes the seals of one upload, to a sealer's recipients: ahead, where the process has a workshop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Context:
     gate: Gate
     randomness: Randomness
     milliseconds: Callable[[], int]
+    seals: Seals = SealStream
 
     def sign_in(self, codename: Codename, *, sending: bool, circuit: int | None) -> Session:
         """Begin a session for a codename, running the KDF in its turn: once a session, never once a request.

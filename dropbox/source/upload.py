@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from flask import Response, g, make_response, render_template, request
@@ -99,25 +100,26 @@ def _receive(context: Context, reporter: Reporter, identify: Identify) -> tuple[
     def begin(form: Form) -> tuple[Sending, Callable[[bool], None]]:
         chosen = forms.choice(form, context.box.openness().desks)
         found.append(identify(form))
-        return _sending(context, in_force, found[0].session, form, chosen)
+        return _sending(context, held, in_force, found[0].session, form, chosen)
 
     body = _Body(context, reporter)
     parts = events(body, boundary_of(request.headers.get("Content-Type")))
-    try:
-        receipt = receive(parts, begin, forms.limits(in_force), forms.FILES, body.stored)
-    except Broken:
-        raise refusals.BrokenOff from None
+    with ExitStack() as held:
+        try:
+            receipt = receive(parts, begin, forms.limits(in_force), forms.FILES, body.stored)
+        except Broken:
+            raise refusals.BrokenOff from None
     return receipt, found[0]
 
 
 def _sending(
-    context: Context, in_force: Manifest, session: Session, form: Form, chosen: forms.Choice
+    context: Context, held: ExitStack, in_force: Manifest, session: Session, form: Form, chosen: forms.Choice
 ) -> tuple[Sending, Callable[[bool], None]]:
     keys = context.signing_keys(session, in_force)
     week, sealer = context.box.sealer(chosen.desks)
     sending = Sending(
         context.cells,
-        sealer.seal,
+        held.enter_context(context.seals(sealer)),
         context.box.geometry,
         in_force.network,
         keys.signing_seed,

@@ -11,6 +11,6 @@ from tests.dropbox.source.site import Site
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("site"), slots=160)
+    made = Site(tmp_path_factory.mktemp("site"), slots=64)
     yield made
     made.close()

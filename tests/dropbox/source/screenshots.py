@@ -67,7 +67,7 @@ class Album:
     """Pages by name, each as the site answered it, and a sheet that shows one of them at several widths."""
 
     def __init__(self, site: Site) -> None:
-        self._site = site
+        self.site = site
         self.pages: dict[str, bytes] = {}
 
     def add(self, name: str, page: bytes) -> None:
@@ -80,7 +80,7 @@ class Album:
         elif kind == "sheet":
             body = self._sheet(name, int(environ["QUERY_STRING"]))
         else:
-            return self._site.app(environ, start_response)
+            return self.site.app(environ, start_response)
         start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
         return [body]
 

@@ -38,7 +38,7 @@ from keys.errors import NotForUs
 from keys.mailbox import SourceKeys
 from keys.primitives import system_randomness
 from keys.reply import Place
-from tests.simulators.newsroom import Newsroom
+from tests.simulators.newsroom import Newsroom, seeded
 
 SLOTS = 48
 BOUNDARY = "----formdata-test-0123456789abcdef"
@@ -98,6 +98,7 @@ class Site:
         key = ServerKey("alpha", self.newsroom.server_seeds["alpha"])
         self.box = Box(self.store, key, lambda: self.newsroom.now, system_randomness, "0.1.0")
         self.milliseconds = 0
+        self._chance = seeded("codenames of sources")
         self.waits: list[tuple[bool, int | None]] = []
         if open_:
             self.box.admit(self.newsroom.documents)
@@ -239,9 +240,9 @@ class Site:
             deposit.commit()
         return list(ids)
 
-    @staticmethod
-    def codename(language: str = "th") -> Codename:
-        return codename.make(codename.Language(language), system_randomness)
+    def codename(self, language: str = "th") -> Codename:
+        """Make the next codename; the same ones in every run."""
+        return codename.make(codename.Language(language), self._chance)
 
 
 @dataclass(frozen=True)

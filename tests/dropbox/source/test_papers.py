@@ -1,0 +1,80 @@
+"""The keys page: what it offers is what was signed, stock minisign agrees, and a file sealed to it can be opened."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from keys import age
+from keys.age import HybridRecipient
+from keys.languages import LANGUAGES
+from keys.primitives import system_randomness
+from tests.dropbox.source.markup import Page
+from tests.dropbox.source.site import Site, Upload
+
+
+def links(page: Page) -> dict[str, str]:
+    return {link.text: link["href"] for link in page.all("a") if "/keys/" in link["href"]}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_fingerprint_is_shown(site: Site, language: str) -> None:
+    text = Page(site.visitor(language).get("/keys").text).text
+    manifest = site.newsroom.manifest
+    keys = [*manifest.roots, *(desk.key for desk in manifest.desks), *(server.key for server in manifest.servers)]
+    for key in keys:
+        assert key.fingerprint in text
+    assert manifest.network.hex() in text
+
+
+def test_every_link_hands_out_what_it_names(site: Site) -> None:
+    visitor = site.visitor()
+    offered = {name: visitor.client.get(link) for name, link in links(Page(visitor.get("/keys").text)).items()}
+    assert {response.status_code for response in offered.values()} == {200}
+    for name, document in site.box.documents():
+        assert offered[name].data == document.statement
+        signatures = [response.data for file, response in offered.items() if re.match(rf"{name}(\.\d+)?\.minisig", file)]
+        assert tuple(signatures) == document.signatures
+    assert offered["desk-2.pub"].data == site.newsroom.manifest.desk(2).key.file()
+
+
+@pytest.mark.skipif(shutil.which("minisign") is None, reason="minisign isn't installed")
+def test_stock_minisign_agrees_with_every_arrow(site: Site, tmp_path: Path) -> None:
+    visitor = site.visitor()
+    page = Page(visitor.get("/keys").text)
+    for name, link in links(page).items():
+        (tmp_path / name).write_bytes(visitor.client.get(link).data)
+    arrows = re.findall(r">([^<]+)\.minisig</a> ← ([^<]+)</li>", page.source)
+    assert len(arrows) == sum(len(document.signatures) for _, document in site.box.documents())
+    for stem, key in arrows:
+        document = next(name for name, _ in site.box.documents() if stem == name or stem.startswith(f"{name}."))
+        command = ["minisign", "-V", "-p", key, "-m", document, "-x", f"{stem}.minisig"]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    (command_shown,) = re.findall(r"<code>(minisign [^<]+)</code>", page.source)
+    subprocess.run(command_shown.split(), cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_a_file_that_a_source_sealed_itself_opens_at_the_desks(site: Site) -> None:
+    visitor = site.visitor("en")
+    page = Page(visitor.get("/keys").text)
+    lines = [visitor.client.get(link).text for name, link in links(page).items() if name.startswith("recipient-1-")]
+    recipients = [HybridRecipient.from_text(line.strip()) for line in lines]
+    sealed = age.seal_bytes(b"nobody on the way reads this", recipients, system_randomness)
+    sent = visitor.send("", [Upload("file.age", sealed)])
+    (file,) = site.tip(sent).files.values()
+    identity = site.newsroom.chain(1).identity(site.newsroom.week)
+    assert age.open_bytes(file.content, [identity]) == b"nobody on the way reads this"
+
+
+def test_the_page_says_until_when_its_keys_serve(site: Site) -> None:
+    assert "serve until 22 November 2026" in site.visitor("en").get("/keys").text
+    assert "ถึงวันที่ 22 พฤศจิกายน 2569" in site.visitor("th").get("/keys").text
+
+
+@pytest.mark.parametrize("name", ["manifest-2", "root-9.pub", "manifest-1.9.minisig", "manifest-1.minisig.x", "..", "%00", "ก"])
+def test_nothing_else_is_handed_out(site: Site, name: str) -> None:
+    assert site.visitor().get(f"/keys/{name}").status_code == 404
