@@ -68,7 +68,7 @@ class DeskClosed(Refusal, Stale):
     """A desk was chosen that takes nothing now."""
 
     sentence = N_("One of the newsrooms you ticked takes nothing at the moment. Nothing was stored.")
-    advice = N_("Open the page again: it lists the newsrooms that do.")
+    advice = N_("Copy your text, then open the page again: it lists the newsrooms that do.")
 
 
 class BadChoice(Refusal, Refused):
@@ -98,7 +98,7 @@ class Busy(Refusal, NoRoom):
     """Too many are waiting for their turn."""
 
     http_status = 503
-    sentence = N_("Many people are here at once. Nothing was stored.")
+    sentence = N_("Many people are here at once, and your turn did not come in time.")
     advice = N_("Wait a moment, then try again.")
 
 
@@ -113,7 +113,7 @@ class Expired(Refusal, Stale):
     """The session ended: too long idle, too old, left, or the server was restarted."""
 
     http_status = 403
-    sentence = N_("You are no longer signed in here. What a receipt listed is stored.")
+    sentence = N_("This mailbox is no longer open here. What a receipt listed is stored.")
     advice = N_("Enter your codename again under See replies.")
 
 
