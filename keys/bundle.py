@@ -95,6 +95,15 @@ class OutboundHead:
         """The number of the last entry."""
         return self.first + self.entries - 1
 
+    @property
+    def can_be(self) -> bool:
+        """Whether a bundle may count so. SPEC section 15.1."""
+        return (
+            0 < self.desk <= MAX_DESK
+            and 0 < self.cells <= self.entries <= MAX_ENTRIES
+            and 0 < self.first <= self.last <= INTEGER_MAX
+        )
+
     def check_dates(self, now: int) -> None:
         """Raises: Stale: expired, or issued more than a day ahead of now."""
         if now > self.expires:
@@ -122,6 +131,8 @@ def write_outbound(head: OutboundHead, entries: Iterable[tuple[EntryType, bytes]
     Raises:
         ValueError: the entries aren't as many, or not as many cells, as the header says, or no reader would take one.
     """
+    if not head.can_be:
+        raise ValueError("no reader would take a bundle that counts so")
     digest = primitives.Blake2b512()
     raw_head = outbound_header(head)
     digest.update(raw_head)
@@ -188,7 +199,7 @@ class OutboundReader:
             parsed.number("issued"),
             parsed.number("expires"),
         )
-        if not (head.desk and head.first and head.cells) or head.cells > head.entries or head.last > INTEGER_MAX:
+        if not head.can_be:
             raise Malformed("A bundle's header counts what can't be.")
         return head
 

@@ -106,7 +106,7 @@ def parse_json(data: bytes) -> dict[str, Any]:
 
 
 def _depth(text: str) -> int:
-    """Bound the nesting from above, counting brackets inside strings too: cheap, and never too low."""
+    """Return how deep brackets are nested outside strings: never too low for what is JSON. What isn't fails later."""
     deepest = now = 0
     in_string = escaped = False
     for character in text:
