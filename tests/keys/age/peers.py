@@ -17,10 +17,15 @@ PEERS = Path(__file__).parents[2] / "peers"
 DEADLINE_SECONDS = 60.0
 
 
-def typage(*arguments: str, data: bytes = b"") -> bytes:
-    """Run tests/peers/typage.mjs. Raises: subprocess.CalledProcessError: it refused."""
+def require_peers() -> None:
+    """Fail the test, saying what to do, when the npm packages aren't installed."""
     if not (PEERS / "node_modules" / "age-encryption").is_dir():
         pytest.fail("The npm peers are missing. Run: npm ci --prefix tests/peers")
+
+
+def typage(*arguments: str, data: bytes = b"") -> bytes:
+    """Run tests/peers/typage.mjs. Raises: subprocess.CalledProcessError: it refused."""
+    require_peers()
     return _run([_program("node", "nodejs"), str(PEERS / "typage.mjs"), *arguments], data)
 
 
