@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,8 +19,9 @@ from dropbox.collect import prepared as prepared_answers
 from dropbox.collect.logins import Logins
 from dropbox.home import Home
 from dropbox.intake.progress import Board
+from dropbox.intake.workshop import SealStream, Workshop
 from dropbox.replies import Mailboxes
-from dropbox.serving import launch
+from dropbox.serving import launch, memory
 from dropbox.serving.gate import SENDING, Gate
 from dropbox.serving.head import Circuits
 from dropbox.serving.lanes import Lane, Route
@@ -31,6 +33,7 @@ from dropbox.source import prepared as prepared_site
 from dropbox.source.context import Context
 from dropbox.store import Store
 from keys import __version__
+from keys.cell import Sealer
 from keys.errors import DropBoxError
 from keys.manifest import Manifest
 from keys.primitives import system_randomness
@@ -126,6 +129,7 @@ class Server:
         self._run_folder = run_folder
         self._clock = clock
         self._store: Store = home.open_store(system_randomness)
+        self._workshop: Workshop | None = None
         self.box = Box(self._store, home.key(), clock, system_randomness, __version__)
 
     def applications(self) -> tuple[Flask, Flask]:
@@ -144,14 +148,24 @@ class Server:
             gate=place,
             randomness=system_randomness,
             milliseconds=lambda: time.monotonic_ns() // 1_000_000,
+            seals=self._seals,
         )
         logins = Logins(system_randomness, self._clock)
         return source.create_app(context), collect.create_app(self.box, logins, self._home.settings().name)
 
     def worker_started(self, crew: str) -> None:
-        """Start the timer in one crew: it rewrites a free place now and then, so that file times mean nothing."""
+        """Start what a new worker has beside it, before it has threads: a timer where pages are, else a workshop.
+
+        The timer rewrites a free place now and then, so that file times mean nothing. Who seals whole files has a
+        process beside it that makes seals ahead.
+        """
         if crew == "source/pages":
             threading.Thread(target=self._stir, daemon=True).start()
+        elif crew == "source/files":
+            self._workshop = Workshop(system_randomness, _shield_workshop)
+
+    def _seals(self, sealer: Sealer) -> SealStream:
+        return SealStream(sealer) if self._workshop is None else self._workshop.seals(sealer)
 
     def _stir(self) -> None:
         while True:
@@ -183,3 +197,8 @@ class Server:
             on_worker_start=self.worker_started,
             on_worker_exit=self.worker_ended,
         )
+
+
+def _shield_workshop() -> None:
+    memory.lock_again()
+    memory.die_with_parent(signal.SIGKILL)

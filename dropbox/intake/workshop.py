@@ -34,7 +34,7 @@ MOST_AHEAD = 8
 """A seal has 9 KiB: so many fit into a socket's buffer, and the helper never waits for a slow upload's worker."""
 
 _LINE_SECONDS = 1.0
-_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_IGNORED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGWINCH")
 
 
 class Workshop:
@@ -154,7 +154,7 @@ def _be_helper(door: socket.socket, randomness: Randomness, prepare: Callable[[]
     code = 1
     try:
         for each in _IGNORED:  # Who stops a server signals all of its processes, and the worker isn't done yet.
-            signal.signal(each, signal.SIG_IGN)
+            signal.signal(signal.Signals[each], signal.SIG_IGN)
         os.closerange(3, door.fileno())
         os.closerange(door.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
         prepare()

@@ -58,7 +58,8 @@ class Newsroom:
     """A network with numbered roots (from 0) and desks (from 1), and named servers and couriers.
 
     `root_seeds`, `server_seeds` and `courier_seeds` are Ed25519 seeds; `desk_secrets` are desk secrets (SPEC 16),
-    whose signing seed `desk_seed` gives. Changing `now` is the passing of time.
+    whose signing seed `desk_seed` gives. Changing `now` is the passing of time. `kdf`: KiB and passes of a codename's
+    stretching, by default less than any real network's.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Newsroom:
         recipients: int = 6,
         practice: bool = True,
         limits: Limits | None = None,
+        kdf: tuple[int, int] = (8 << 10, 1),
         bulletin_signatures: int = 1,
         now: int = NOW,
     ) -> None:
@@ -97,7 +99,7 @@ class Newsroom:
             founding=self.founding,
             recipients=recipients,
             onions=Onions((self.onion("source"),), (self.onion("collect"),)),
-            codename=(KdfParameters(self.randomness(16), 8 << 10, 1),),
+            codename=(KdfParameters(self.randomness(16), *kdf),),
             limits=limits or Limits(),
             servers=tuple(Party(name, SigningKey.of(seed)) for name, seed in self.server_seeds.items()),
             desks=tuple(self.desk(number) for number in self.desk_secrets),
