@@ -113,7 +113,7 @@ class _Import:
         self._done = self._total = 0
         self._fates: list[tuple[bytes, Fate]] = []
         self._noted: set[bytes] = set()
-        self._looked: dict[Stick, dict[str, int]] = {stick: {} for stick in sticks}
+        self._read: dict[Stick, dict[str, int]] = {stick: {} for stick in sticks}
 
     def run(self) -> Report:
         self._vault.files.sweep(tip_rows.all_files(self._database))
@@ -140,8 +140,8 @@ class _Import:
             unlisted=report.unlisted,
             refused=report.refused,
         )
-        for stick, looked in self._looked.items():
-            if not write_known(self._vault, stick, looked):
+        for stick, read in self._read.items():
+            if not write_known(self._vault, stick, read):
                 report.warnings.append(f"The stick {stick.folder.name!r} can't be written to, so more comes twice.")
         return report
 
@@ -191,12 +191,11 @@ class _Import:
                 if server not in wanted:
                     wanted[server] = rows.wanted(self._database, server)
                     listed[server] = rows.listed(self._database, server)
+                self._read[stick][server] = known[server].sequence
                 parts, problems = stick.parts(server, self._vault.network)
                 self._report.problems += [(server, problem) for problem in problems]
                 for part in parts:
                     yield from self._batches_of(part, wanted[server], listed[server])
-                    looked = self._looked[stick]
-                    looked[server] = max(looked.get(server, 0), min(part.inventory, known[server].sequence))
 
     def _batches_of(self, part: Part, wanted: dict[bytes, bytes], listed: frozenset[bytes]) -> Iterator[Batch]:
         self._report.cut_short += part.cut_short
@@ -320,19 +319,19 @@ class _Import:
         self._progress(Step(min(self._done, self._total), self._total))
 
 
-def write_known(vault: Vault, stick: Stick, looked: Mapping[str, int] | None = None) -> bool:
-    """Write on a stick which cells needn't be fetched again; return False when it can't be written to.
+def write_known(vault: Vault, stick: Stick, read: Mapping[str, int] | None = None) -> bool:
+    """Write on a stick which cells needn't be fetched again (SPEC 14.4); return False when it can't be written to.
 
     Args:
-        looked: by server, under which inventory the newest cells were fetched that this stick brought and that were
-            looked at; what stands on the stick already when left out.
+        read: the newest inventory of each server whose cells on this stick were read just now; what stands on the stick
+            already when nothing was.
     """
-    if looked is None:
+    if read is None:
         before = stick.known(vault.desk, vault.network)
-        looked = before.inventories if before else {}
+        read = before.inventories if before else {}
     ids = [CellId(cell) for cell in rows.settled(vault.database)]
     try:
-        stick.write_known(vault.desk, bundle.known(vault.network, vault.desk, looked, ids))
+        stick.write_known(vault.desk, bundle.known(vault.network, vault.desk, read, ids))
     except (DropBoxError, OSError):
         return False
     return True

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -103,7 +104,7 @@ class FileWriter:
         except BaseException:
             self._discard()
             raise
-        self._hash = hashlib.sha256()
+        self._hash = _Hash()
         self._size = 0
         self._committed = False
 
@@ -117,6 +118,7 @@ class FileWriter:
             self._discard()
 
     def write(self, data: bytes | memoryview) -> None:
+        """Add content. The memory of `data` must not change before the next write or commit."""
         self._size += len(data)
         self._hash.update(data)
         self._sealer.write(data)
@@ -133,13 +135,47 @@ class FileWriter:
         for changed in (folder, self._folder):
             sync_folder(changed)
         self._committed = True
-        return SealedFile(self._name, self._size, self._hash.digest())
+        digest = self._hash.digest()
+        self._hash.stop()
+        return SealedFile(self._name, self._size, digest)
 
     def _discard(self) -> None:
+        self._hash.stop()
         # Closing flushes what is left, and may fail again on a full disk: the file goes all the same.
         with contextlib.suppress(OSError):
             self._file.close()
         self._temporary.unlink(missing_ok=True)
+
+
+class _Hash:
+    """SHA-256 of pieces that come one by one; large ones are hashed in a thread while they are sealed in another."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._pool: ThreadPoolExecutor | None = None
+        self._running: Future[None] | None = None
+
+    def update(self, data: bytes | memoryview) -> None:
+        self._wait()
+        if len(data) < _BUFFER_BYTES // 8:
+            self._hash.update(data)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1)
+        self._running = self._pool.submit(self._hash.update, data)
+
+    def digest(self) -> bytes:
+        self._wait()
+        return self._hash.digest()
+
+    def stop(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _wait(self) -> None:
+        if self._running is not None:
+            self._running.result()
+            self._running = None
 
 
 def sync_folder(folder: Path) -> None:

@@ -214,7 +214,7 @@ class DropBox:
         if files and closed:
             closing = Closing(not any(entry.interrupted for entry in entries), tuple(entries))
             raw = tip.sign_closing(closing, newsroom.network, seed, tip_id)
-            cells[tip.CLOSING_ITEM] = self.seal_item(sealer, tip_id, tip.CLOSING_ITEM, raw)
+            cells[tip.CLOSING_ITEM] = self.seal_item(sealer, tip_id, tip.CLOSING_ITEM, raw, Flags.CLOSED)
         return Sent(tip_id, cells)
 
     def seal_item(
@@ -289,7 +289,7 @@ class DropBox:
         known = self.known(stick)
         wanted = [each for each in sorted(self.cells) if each not in known and (only is None or each in only)]
         header = bundle.cells_header(self.newsroom.network, self.name, self.sequence)
-        for part, at in enumerate(range(0, len(wanted), part_cells)):
+        for part, at in enumerate(range(0, len(wanted), part_cells), 1):
             records = (each + change(each, self.cells[each]) for each in wanted[at : at + part_cells])
             (folder / f"cells-{self.sequence}-{part}").write_bytes(b"".join(itertools.chain([header], records)))
 

@@ -9,6 +9,7 @@ import pytest
 from journalist_station.vault.database import cells as rows
 from journalist_station.vault.database import tips as tip_rows
 from journalist_station.vault.database.cells import Fate
+from journalist_station.vault.stick import Stick
 from keys import bundle, cell
 from keys import tip as tips
 from keys.bundle import CELL_BYTES
@@ -259,7 +260,7 @@ def test_a_cell_that_no_inventory_lists_is_counted_and_not_kept(
 def test_a_part_that_was_cut_short_gives_its_whole_cells(station: Station, box: DropBox, source: Source) -> None:
     sent = box.send(source, THAI, [File("large", LARGE)])
     box.fill(station.stick())
-    part = box.folder(station.stick()) / "cells-1-0"
+    part = box.folder(station.stick()) / "cells-1-1"
     part.write_bytes(part.read_bytes()[: -CELL_BYTES // 2])
     report = station.take(station.stick())
     assert (report.cut_short, report.held) == (1, len(sent.all) - 1)
@@ -537,8 +538,28 @@ def test_the_stick_tells_which_cells_need_not_come_again(station: Station, box: 
     more = box.send(source, "more")
     box.fill(station.stick())
     parts = sorted(path.name for path in box.folder(station.stick()).glob("cells-2-*"))
-    assert parts == ["cells-2-0"]
+    assert parts == ["cells-2-1"]
     assert station.take(station.stick()).cells == len(more.all)
+
+
+def test_the_stick_tells_how_far_it_was_read(station: Station, box: DropBox, source: Source) -> None:
+    def read() -> dict[str, int] | None:
+        known = Stick(station.stick()).known(1, station.newsroom.network)
+        return None if known is None else dict(known.inventories)
+
+    assert read() is None
+    station.take(station.stick())
+    assert read() == {}
+    box.send(source, THAI)
+    station.fetch(box)
+    assert read() == {"alpha": 1}
+    station.send(box)
+    assert read() == {"alpha": 1}  # Nothing was read in the meantime.
+    box.fill(station.stick("other"))
+    station.take(station.stick("other"))
+    assert read() == {"alpha": 1}
+    station.take(station.stick())
+    assert read() == {"alpha": 2}
 
 
 def test_words_are_found_in_messages_and_file_names(station: Station, box: DropBox, source: Source) -> None:

@@ -20,7 +20,7 @@ from tests.simulators.dropbox import DropBox, Source
 from tests.simulators.newsroom import Newsroom
 from tests.simulators.station import Station
 
-FILES = ("inventory", "inventory.minisig", "manifest-1", "manifest-1.minisig", "cells-1-0")
+FILES = ("inventory", "inventory.minisig", "manifest-1", "manifest-1.minisig", "cells-1-1")
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -157,7 +157,7 @@ def test_several_signatures_in_one_file() -> None:
 
 
 def test_parts_are_read_whatever_their_numbers_look_like(station: Station, good: Path) -> None:
-    (good / "cells-1-0").rename(good / "cells-00000001-0001-2")
+    (good / "cells-1-1").rename(good / "cells-00000001-0001-2")
     assert station.take(station.stick()).messages == 1
 
 
