@@ -22,6 +22,8 @@ PACKAGES = ["keys", "dropbox", "journalist_station", "onion_config"]
 COMMANDS = ["dropbox-courier", "dropbox-server", "journalist-station", "newsroom-keys", "onion-config"]
 ROLES = ["server", "courier", "station", "development"]
 NOT_PACKED = {".pyc", ".po", ".pot", ".mo", ".md"}
+FOR_SCRIPTS = {"words/english-excluded.txt", "words/thai-excluded.txt", "translations/babel.cfg"}
+"""What scripts make the lists and catalogues from; the program never reads them."""
 
 
 def packed(folder: Path) -> dict[str, bytes]:
@@ -29,7 +31,7 @@ def packed(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix not in NOT_PACKED
+        if path.is_file() and path.suffix not in NOT_PACKED and str(path.relative_to(folder)) not in FOR_SCRIPTS
     }
 
 
