@@ -29,10 +29,19 @@ from tests.simulators.newsroom import Newsroom
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-CHROMIUM = (
-    "/usr/bin/chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars "
-    "--disable-background-networking --disable-component-update --disable-sync --virtual-time-budget=4000"
-).split()
+CHROMIUM = [
+    "/usr/bin/chromium",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--virtual-time-budget=4000",
+]
 COLUMN_HEIGHT = 1_000
 WIDTHS = {"phone": 360, "small": 320, "desktop": 1280}
 DESKS = (
@@ -87,7 +96,8 @@ class Album:
     @staticmethod
     def _sheet(name: str, width: int) -> bytes:
         columns = "".join(
-            f'<div><iframe src="/page/{name}" style="width:{width}px;margin-top:-{at * COLUMN_HEIGHT}px"></iframe></div>'
+            f'<div><iframe src="/page/{name}" style="width:{width}px;margin-top:-{at * COLUMN_HEIGHT}px">'
+            "</iframe></div>"
             for at in range(1 if width > 1_000 else 4)
         )
         return (
@@ -116,7 +126,8 @@ def fill(site: Site, album: Album, language: str) -> None:
 
 def _inbox(visitor: Visitor, typed: str) -> bytes:
     visitor.sign_in(typed)
-    return visitor.inbox().data
+    page: bytes = visitor.inbox().data
+    return page
 
 
 def _sending(site: Site, visitor: Visitor, keep: Callable[[str, bytes], None]) -> None:

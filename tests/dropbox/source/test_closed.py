@@ -87,7 +87,7 @@ def lists_rolled_back(site: Site) -> None:
     edit(site, lambda state: replace(state, floors=replace(state.floors, lists=dict.fromkeys((1, 2, 3), 9))))
 
 
-CAUSES = {
+CAUSES: dict[Callable[[Site], None], Closed] = {
     without_manifest: Closed.NO_MANIFEST,
     under_signed: Closed.NO_MANIFEST,
     changed: Closed.NO_MANIFEST,

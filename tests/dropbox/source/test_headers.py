@@ -11,7 +11,8 @@ from tests.dropbox.source.site import Site
 
 COMMON = """\
 Cache-Control: no-store
-Content-Security-Policy: default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'
+Content-Security-Policy: default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; \
+frame-ancestors 'self'; base-uri 'none'
 Cross-Origin-Embedder-Policy: require-corp
 Cross-Origin-Opener-Policy: same-origin
 Cross-Origin-Resource-Policy: same-origin
@@ -106,7 +107,10 @@ def test_any_name_of_the_host_is_served_alike(site: Site, host: str) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(path=st.text(st.characters(max_codepoint=0xFF), max_size=60), query=st.text(st.characters(max_codepoint=0x7E), max_size=40))
+@given(
+    path=st.text(st.characters(max_codepoint=0xFF), max_size=60),
+    query=st.text(st.characters(max_codepoint=0x7E), max_size=40),
+)
 def test_any_address_is_a_page(site: Site, path: str, query: str) -> None:
     for begin in ("/", "/th/", "/en/inbox/", "/th/keys/", "/en/progress/", "/th/inbox/0123456789abcdef/file/"):
         response = site.app.test_client().get("/", environ_overrides={"PATH_INFO": begin + path, "QUERY_STRING": query})

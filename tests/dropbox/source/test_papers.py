@@ -37,7 +37,9 @@ def test_every_link_hands_out_what_it_names(site: Site) -> None:
     assert {response.status_code for response in offered.values()} == {200}
     for name, document in site.box.documents():
         assert offered[name].data == document.statement
-        signatures = [response.data for file, response in offered.items() if re.match(rf"{name}(\.\d+)?\.minisig", file)]
+        signatures = [
+            response.data for file, response in offered.items() if re.match(rf"{name}(\.\d+)?\.minisig", file)
+        ]
         assert tuple(signatures) == document.signatures
     assert offered["desk-2.pub"].data == site.newsroom.manifest.desk(2).key.file()
 
@@ -75,6 +77,8 @@ def test_the_page_says_until_when_its_keys_serve(site: Site) -> None:
     assert "ถึงวันที่ 22 พฤศจิกายน 2569" in site.visitor("th").get("/keys").text
 
 
-@pytest.mark.parametrize("name", ["manifest-2", "root-9.pub", "manifest-1.9.minisig", "manifest-1.minisig.x", "..", "%00", "ก"])
+@pytest.mark.parametrize(
+    "name", ["manifest-2", "root-9.pub", "manifest-1.9.minisig", "manifest-1.minisig.x", "..", "%00", "ก"]
+)
 def test_nothing_else_is_handed_out(site: Site, name: str) -> None:
     assert site.visitor().get(f"/keys/{name}").status_code == 404

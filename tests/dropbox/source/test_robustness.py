@@ -40,7 +40,9 @@ def test_any_body_is_answered_and_stored_whole_or_not(site: Site, data: st.DataO
     body = whole()
     at = data.draw(st.integers(0, len(body)))
     kind = data.draw(st.sampled_from(["random", "cut", "changed", "inserted", "removed"]))
-    noise = data.draw(st.binary(max_size=200) | st.sampled_from([b"\r\n--" + BOUNDARY.encode(), b"\r\n\r\n", b'"; x="']))
+    noise = data.draw(
+        st.binary(max_size=200) | st.sampled_from([b"\r\n--" + BOUNDARY.encode(), b"\r\n\r\n", b'"; x="'])
+    )
     body = {
         "random": noise,
         "cut": body[:at],
@@ -52,8 +54,7 @@ def test_any_body_is_answered_and_stored_whole_or_not(site: Site, data: st.DataO
     response = visitor.post(f"/en/send/{'0' * 32}", body)
     assert response.status_code in (200, 400, 413, 503)
     if response.status_code == 200:
-        tips = [tip for tip in (*site.tips(1), *site.tips(2))]
-        assert tips and "stored" in response.text
+        assert [*site.tips(1), *site.tips(2)] and "stored" in response.text
     else:
         assert site.cells == frozenset()
     site.empty()
@@ -61,7 +62,10 @@ def test_any_body_is_answered_and_stored_whole_or_not(site: Site, data: st.DataO
 
 
 @ANY
-@given(values=st.dictionaries(st.text(max_size=10), st.text(max_size=100), max_size=4), kind=st.sampled_from(["return", "delete"]))
+@given(
+    values=st.dictionaries(st.text(max_size=10), st.text(max_size=100), max_size=4),
+    kind=st.sampled_from(["return", "delete"]),
+)
 def test_any_small_form_is_answered(site: Site, values: dict[str, str], kind: str) -> None:
     path = {"return": "/th/return", "delete": "/th/inbox/0123456789abcdef/delete"}[kind]
     response = site.app.test_client().post(path, data={"codename": "x", **values})
@@ -69,7 +73,9 @@ def test_any_small_form_is_answered(site: Site, values: dict[str, str], kind: st
 
 
 @ANY
-@given(cookies=st.lists(st.tuples(st.text("abcdef0123456789-", max_size=30), st.text("\"=;,. ABCdef_-%\\", max_size=60))))
+@given(
+    cookies=st.lists(st.tuples(st.text("abcdef0123456789-", max_size=30), st.text('"=;,. ABCdef_-%\\', max_size=60)))
+)
 def test_any_cookies_are_answered(site: Site, cookies: list[tuple[str, str]]) -> None:
     header = "; ".join(f"box-{name}={value}" for name, value in cookies)
     for path, expected in (("/th/leave", {200}), ("/th/inbox/abc", {403}), ("/th/send", {200})):
@@ -79,7 +85,13 @@ def test_any_cookies_are_answered(site: Site, cookies: list[tuple[str, str]]) ->
 
 @pytest.mark.parametrize(
     "content_type",
-    ["multipart/form-data; boundary*=UTF-8''x", 'multipart/form-data; boundary="', "multipart/form-data;" * 500, "\xff", ";"],
+    [
+        "multipart/form-data; boundary*=UTF-8''x",
+        'multipart/form-data; boundary="',
+        "multipart/form-data;" * 500,
+        "\xff",
+        ";",
+    ],
 )
 def test_any_content_type_is_answered(site: Site, content_type: str) -> None:
     visitor = site.visitor()
@@ -105,7 +117,9 @@ CANARY = "คานารี-canary-7f3a"
 
 def canaries(name: str) -> list[bytes]:
     """Every spelling in which a canary could be left behind."""
-    return [spelling for word in (CANARY, *name.split()) for spelling in (word.encode(), repr(word.encode())[2:-1].encode())]
+    return [
+        spelling for word in (CANARY, *name.split()) for spelling in (word.encode(), repr(word.encode())[2:-1].encode())
+    ]
 
 
 def test_a_failing_program_keeps_what_is_committed_and_tells_nothing(
@@ -184,7 +198,9 @@ class Looking(io.BytesIO):
         return super().read(150_000)
 
 
-def test_no_plaintext_is_in_any_file_during_and_after(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_plaintext_is_in_any_file_during_and_after(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     visitor: Visitor = site.visitor("en")
     name, address = visitor.open_form()

@@ -107,5 +107,7 @@ def test_whatever_goes_wrong_is_told_in_a_known_sentence(error: DropBoxError, to
 
 
 def test_every_refusal_has_its_number() -> None:
-    defined = {each for each in vars(refusals).values() if isinstance(each, type) and issubclass(each, refusals.Refusal)}
+    defined = {
+        each for each in vars(refusals).values() if isinstance(each, type) and issubclass(each, refusals.Refusal)
+    }
     assert defined - {refusals.Refusal} == set(refusals.REFUSALS)
