@@ -66,7 +66,7 @@ class OddServer(service.Server):
     def applications(self) -> tuple[Any, Any]:
         source, collect = super().applications()
         if self.counts:
-            return Counting(source, self.box.store, Path(self.counts)), collect
+            change(source, "wsgi_app", Counting(source.wsgi_app, self.box.store, Path(self.counts)))
         return source, collect
 
 

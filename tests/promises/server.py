@@ -43,7 +43,7 @@ from tests.simulators.newsroom import Newsroom
 SLOTS = 200
 PROCESSES = 6  # The arbiter, two for pages, two for files, one for couriers.
 ODD_PROGRAM = Path(__file__).with_name("odd_server.py")
-SMALL = Limits(file_bytes=64 << 20, files=10, bundle_cells=4)
+SMALL = Limits(acknowledge_weeks=3, reply_slots=4, file_bytes=64 << 20, files=10, bundle_cells=4)
 
 
 @dataclass(frozen=True)
