@@ -25,6 +25,8 @@ from tests.simulators.newsroom import Newsroom
 from tests.simulators.station import PASSPHRASE, QUICK, Station
 
 GRACE_WEEKS = 8
+PUBLIC_TABLES = {"sightings", "cells", "acts", "entries"}
+"""What inventories say, and hashes."""
 
 
 class Thief:
@@ -42,21 +44,23 @@ class Thief:
         ]
 
     def identities(self) -> list[HybridIdentity]:
-        """Whatever can be made of the vaults: by their own code, and of every 32 bytes that stand in any row."""
+        """Whatever can be made of the vaults: by their own code, and of every 32 bytes that stand in any row.
+
+        How far a chain has come is all that its key knows; the number of its week doesn't enter.
+        """
         far = self.station.newsroom.week + 100
         found = [each.seed for vault in self.vaults for each in epochs.identities(vault, far)]
-        weeks = range(self.station.newsroom.week - 20, self.station.newsroom.week + 20)
         for secret in self.secrets():
             found.append(secret)
-            for week in weeks:
-                chain = Chain(self.station.newsroom.network, self.station.desk, 1, week, secret)
-                found += [chain.identity_seed(later) for later in range(week, weeks[-1])]
+            chain = Chain(self.station.newsroom.network, self.station.desk, 1, 0, secret)
+            found += [chain.identity_seed(steps) for steps in range(14)]
         return [HybridIdentity.from_seed(seed) for seed in set(found)]
 
     def secrets(self) -> set[bytes]:
         values = set()
         for vault in self.vaults:
-            for (table,) in vault.database.rows("SELECT name FROM sqlite_master WHERE type = 'table'"):
+            tables = {name for (name,) in vault.database.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            for table in tables - PUBLIC_TABLES:
                 for row in vault.database.rows(f'SELECT * FROM "{table}"'):
                     values |= {value for value in row if isinstance(value, bytes) and len(value) == KEY_BYTES}
         return values
@@ -181,6 +185,7 @@ def test_what_may_be_outstanding_is_said_first(
 def test_erasing_waits_for_nobody_who_reads(newsroom: Newsroom, station: Station) -> None:
     """While another program reads, old pages stay in the log: that is said, and the next try mends it."""
     newsroom.pass_time(weeks=12)
+    station.vault.database.run("PRAGMA busy_timeout = 100")
     with (
         Vault.open(station.folder / "vault", PASSPHRASE, station.randomness) as other,
         other.database.transaction(),
