@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
+from dropbox.floors import FloorsFile
 from dropbox.state import Admitted, State
 from dropbox.store import Change, Deposit, Store
 from keys import bulletin, bundle, epochs, inventory, mailbox, manifest, minisign, statement
@@ -69,9 +70,17 @@ class Box:
     """Everything a server knows, over its store. Every method may be called by any worker's thread."""
 
     def __init__(
-        self, store: Store, key: ServerKey, clock: Callable[[], int], randomness: Randomness, version: str
+        self,
+        store: Store,
+        key: ServerKey,
+        clock: Callable[[], int],
+        randomness: Randomness,
+        version: str,
+        floors: FloorsFile | None = None,
     ) -> None:
+        """Args: floors: where they are kept once more, so that an old data folder is noticed."""
         self.store = store
+        self._floors = floors
         self._key = key
         self._clock = clock
         self._randomness = randomness
@@ -89,9 +98,19 @@ class Box:
         version, week = self.store.documents_version, week_of(self.now)
         with self._lock:
             if self._cached is None or self._cached[:2] != (version, week):
-                admitted = Admitted.verify(State.decode(self.store.documents()), self.now)
+                admitted = Admitted.verify(self._state(), self.now)
                 self._cached = (version, week, admitted)
             return self._cached[2]
+
+    def _state(self) -> State:
+        """Return the state as it stands on the disk."""
+        state = State.decode(self.store.documents())
+        return state if self._floors is None else self._floors.over(state)
+
+    def keep_floors(self) -> None:
+        """Keep the floors once more; at start, and whenever documents were admitted."""
+        if self._floors is not None:
+            self._floors.keep(self._state())
 
     @property
     def manifest(self) -> Manifest:
@@ -129,7 +148,7 @@ class Box:
     def _change(self, edit: Callable[[State], State]) -> None:
         """Replace the state alone, in one transaction, whatever other workers do meanwhile."""
         with self.store.exclusive():
-            state = edit(State.decode(self.store.documents()))
+            state = edit(self._state())
             self.store.apply(Change(documents=state.encode()))
 
     def join(self, network: NetworkId) -> None:
@@ -153,13 +172,14 @@ class Box:
             DropBoxError: the first that isn't admitted. Nothing was changed then.
         """
         with self.store.exclusive():
-            state = State.decode(self.store.documents())
+            state = self._state()
             told = []
             for document in documents:
                 kind = statement.type_of(document.statement)
                 state = self._with(state, kind, document)
                 told.append(kind)
             self.store.apply(Change(documents=state.encode()))
+            self.keep_floors()
         return told
 
     def _with(self, state: State, kind: str, document: SignedDocument) -> State:
@@ -247,7 +267,7 @@ class Box:
 
     def _apply(self, head: bundle.OutboundHead, mark: int, deposit: Deposit, gathered: _Applied) -> Delivery:
         with self.store.exclusive():
-            state = State.decode(self.store.documents())
+            state = self._state()
             if state.marks.get(head.desk, 0) != mark:
                 raise Stale("Another bundle of this desk was delivered just now.", "Deliver this one again.")
             refused = list(gathered.refused)
@@ -271,6 +291,7 @@ class Box:
                     documents=state.encode(),
                 )
             )
+            self.keep_floors()
         return Delivery(head.desk, last, listed)
 
     def documents(self) -> list[tuple[str, SignedDocument]]:

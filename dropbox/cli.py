@@ -80,7 +80,7 @@ def admit(home: Path, network: str | None, documents: tuple[Path, ...], as_json:
     given = [SignedDocument.decode(files.read_file(path, MAX_DOCUMENT_FILE_BYTES)) for path in documents]
     given.sort(key=lambda document: statement.type_of(document.statement) != "manifest")
     with place.open_store(system_randomness) as store:
-        box = Box(store, place.key(), lambda: int(time.time()), system_randomness, "")
+        box = Box(store, place.key(), lambda: int(time.time()), system_randomness, "", place.floors)
         if box.admitted().state.network == UNFOUNDED:
             if network is None:
                 raise Refused("This server belongs to no network yet.", "Add --network with the network's id.")
@@ -122,13 +122,14 @@ def status(home: Path, as_json: bool) -> None:
     """Say whether the box is open, for whom and until when, and how much room there is. Nothing about tips."""
     place = Home(home)
     settings = place.settings()
-    facts = facts_of(look_at(place.data), settings.name, int(time.time()))
-    _show(facts, as_json)
+    found_there = look_at(place.data)
+    state = place.floors.over(State.decode(found_there.documents))
+    _show(facts_of(found_there, state, settings.name, int(time.time())), as_json)
 
 
-def facts_of(found_there: Status, name: str, now: int) -> dict[str, Any]:
+def facts_of(found_there: Status, state: State, name: str, now: int) -> dict[str, Any]:
     """What `status` tells."""
-    admitted = Admitted.verify(State.decode(found_there.documents), now)
+    admitted = Admitted.verify(state, now)
     opening = admitted.open_at(now)
     in_force = admitted.manifest
     return {

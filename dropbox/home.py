@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dropbox.box import ServerKey
+from dropbox.floors import FloorsFile
 from dropbox.state import State
 from dropbox.store import Change, Store
 from keys import files
@@ -34,13 +35,18 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A server's folder, 0700: `data/`, `server.key`, `server.json`."""
+    """A server's folder, 0700: `data/`, `server.key`, `server.json`, `floors.json`."""
 
     folder: Path
 
     @property
     def data(self) -> Path:
         return self.folder / "data"
+
+    @property
+    def floors(self) -> FloorsFile:
+        """What documents this server must never go below, kept beside the data folder."""
+        return FloorsFile(self.folder / "floors.json")
 
     @property
     def _key(self) -> Path:

@@ -130,7 +130,8 @@ class Server:
         self._clock = clock
         self._store: Store = home.open_store(system_randomness)
         self._workshop: Workshop | None = None
-        self.box = Box(self._store, home.key(), clock, system_randomness, __version__)
+        self.box = Box(self._store, home.key(), clock, system_randomness, __version__, home.floors)
+        self.box.keep_floors()
 
     def applications(self) -> tuple[Flask, Flask]:
         """Make the source's site and the collect interface. Called once, before any worker is forked."""
