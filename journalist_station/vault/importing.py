@@ -30,6 +30,7 @@ from keys.bundle import CELL_BYTES
 from keys.encoding import week_of
 from keys.errors import DropBoxError
 from keys.inventory import ID_BYTES, CellId
+from keys.minisign import SignedDocument
 
 Key = tuple[bytes, int]
 """A tip's id and an item's number in it."""
@@ -156,28 +157,36 @@ class _Import:
             self._report.problems.append((server, error))
 
     def _take_documents(self, stick: Stick, server: str) -> None:
-        documents = stick.documents(server)
-        names = [name for name in documents if name.startswith("manifest-")]
-        names = [name for name in names if int(name.removeprefix("manifest-")) > self._vault.manifest.sequence]
-        following = sorted(names, key=lambda name: int(name.removeprefix("manifest-")))
-        if following:
-            try:
-                if self._vault.admit_manifests([documents[name] for name in following], self._now):
-                    self._report.manifest = self._vault.manifest.sequence
-            except DropBoxError as error:
-                self._report.problems.append((server, error))
-        for name in documents:
+        names = stick.documents(server)
+        try:
+            following = self._following(stick, server, names)
+            if following and self._vault.admit_manifests(following, self._now):
+                self._report.manifest = self._vault.manifest.sequence
+        except DropBoxError as error:
+            self._report.problems.append((server, error))
+        for name in names:
             if name.startswith(f"epochs-{self._vault.desk}-"):
-                try:
-                    published = lists.parse(documents[name].statement, self._vault.network)
-                    lists.admit(documents[name], self._vault.manifest, None, 0, self._now)
-                except DropBoxError:
-                    continue
-                if published.desk == self._vault.desk and epochs.note_published(self._vault, published.sequence):
-                    self._report.warnings.append(
-                        f"The server {server} shows epoch list {published.sequence} of this desk, which this vault "
-                        "didn't make: it opens nothing of what is sealed to it."
-                    )
+                self._compare_own_list(stick, server, name)
+
+    def _following(self, stick: Stick, server: str, names: Sequence[str]) -> list[SignedDocument]:
+        """Return the manifests on a stick that follow the one in force: an unbroken run, or the one after a gap."""
+        numbers = {int(name.removeprefix("manifest-")) for name in names if name.startswith("manifest-")}
+        newer = sorted(number for number in numbers if number > self._vault.manifest.sequence)
+        run = [number for at, number in enumerate(newer) if number == newer[0] + at]
+        return [stick.document(server, f"manifest-{number}") for number in run]
+
+    def _compare_own_list(self, stick: Stick, server: str, name: str) -> None:
+        """Take note of an epoch list that this desk signed and this vault doesn't know."""
+        try:
+            document = stick.document(server, name)
+            published = lists.admit(document, self._vault.manifest, None, 0, self._now)
+        except DropBoxError:
+            return  # Of no use to anybody: the servers don't take it either.
+        if published.desk == self._vault.desk and epochs.note_published(self._vault, published.sequence):
+            self._report.warnings.append(
+                f"The server {server} shows epoch list {published.sequence} of this desk, which this vault didn't "
+                "make: it opens nothing of what is sealed to it."
+            )
 
     def _batches(self) -> Iterator[Batch]:
         """Yield the cells on the sticks whose fate is open and that are listed, each once or more often."""

@@ -25,7 +25,7 @@ from keys.statement import NetworkId
 
 TOP = "mustshare"
 RECORD_BYTES = ID_BYTES + bundle.CELL_BYTES
-MAX_INVENTORY_BYTES = 512 << 20
+MAX_INVENTORY_BYTES = 256 << 20
 MAX_SIGNATURE_BYTES = 1024
 MAX_NAMES = 100_000
 
@@ -85,23 +85,18 @@ class Stick:
             return None
         return raw, signature
 
-    def documents(self, server: str) -> dict[str, SignedDocument]:
-        """Return the manifests and epoch lists beside an inventory by their names, unverified.
+    def documents(self, server: str) -> list[str]:
+        """Return the names of the manifests and epoch lists beside an inventory."""
+        return [name for name in self._names(TOP, "inbound", server) if _DOCUMENT.match(name)]
 
-        What is too long or not to be read is left out, as if it weren't there.
-        """
-        names = self._names(TOP, "inbound", server)
-        found = {}
-        for name in names:
-            if not _DOCUMENT.match(name):
-                continue
-            with contextlib.suppress(Malformed):
-                raw = self._read(TOP, "inbound", server, name, most=MAX_DOCUMENT_BYTES)
-                beside = [each for each in names if each.startswith(f"{name}.") and each.endswith(".minisig")]
-                signatures = [self._signatures(server, each) for each in sorted(beside)[:MAX_SIGNATURES]]
-                if raw is not None:
-                    found[name] = SignedDocument(raw, tuple(each for some in signatures for each in some))
-        return found
+    def document(self, server: str, name: str) -> SignedDocument:
+        """Return one of them, unverified. Raises: Malformed: it is too long, or not to be read."""
+        raw = self._read(TOP, "inbound", server, name, most=MAX_DOCUMENT_BYTES)
+        if raw is None:
+            raise Malformed("A document on the stick is gone.")
+        names = [f"{name}.minisig", *(f"{name}.{number}.minisig" for number in range(1, MAX_SIGNATURES))]
+        signatures = [each for beside in names for each in self._signatures(server, beside)]
+        return SignedDocument(raw, tuple(signatures[:MAX_SIGNATURES]))
 
     def _signatures(self, server: str, name: str) -> list[bytes]:
         raw = self._read(TOP, "inbound", server, name, most=MAX_SIGNATURES * MAX_SIGNATURE_BYTES)

@@ -13,6 +13,7 @@ beside it. Everything that a real server or courier might do wrong is asked for 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from pathlib import Path
 from keys import bundle, cell, inventory, mailbox, minisign, primitives, reply, tip
 from keys.age import HybridIdentity, HybridRecipient
 from keys.bundle import EntryType, OutboundReader
-from keys.cell import Flags, Geometry, ItemWriter, Kind, Sealer
+from keys.cell import Flags, Geometry, Head, ItemWriter, Kind, Sealer
 from keys.errors import DropBoxError, NotForUs
 from keys.inventory import CellId, Health
 from keys.mailbox import SourceKeys
@@ -292,6 +293,55 @@ class DropBox:
         for part, at in enumerate(range(0, len(wanted), part_cells), 1):
             records = (each + change(each, self.cells[each]) for each in wanted[at : at + part_cells])
             (folder / f"cells-{self.sequence}-{part}").write_bytes(b"".join(itertools.chain([header], records)))
+
+    def fill_with_one_file(self, stick: Path, size: int, desk: int = 1) -> bytes:
+        """Write a stick with one file of so many bytes, its cells in random order; return the file's SHA-256.
+
+        For large files: nothing is kept in memory but an inventory.
+        """
+        folder = self.folder(stick)
+        folder.mkdir(parents=True)
+        sealer = Sealer(self.recipients((desk,)), self.geometry, self.newsroom.randomness)
+        head, full, tip_id = tip.file_head(b"large", b""), self.geometry.payload_bytes, self.newsroom.randomness(16)
+        pattern = (self.newsroom.randomness(full) * 2)[: full + 256]
+        count = -(-(len(head) + size) // full)
+        order = cell.shuffled(range(count), self.newsroom.randomness)
+        header = bundle.cells_header(self.newsroom.network, self.name, 1)
+
+        def content(number: int) -> bytes:
+            piece = pattern[number % 256 :][:full]
+            piece = head + piece[: full - len(head)] if number == 0 else piece
+            return piece[: len(head) + size - full * number]
+
+        entries = []
+        for part, at in enumerate(range(0, count, 8_000), 1):
+            with (folder / f"cells-1-{part}").open("wb") as file:
+                file.write(header)
+                for number in order[at : at + 8_000]:
+                    flags = Flags.LAST if number == count - 1 else Flags.NONE
+                    seal, where = sealer.seal(), Head(Kind.TIP, tip_id, 1, number)
+                    sealed = cell.seal_block(seal, where, self.geometry, content(number), flags)
+                    entries.append((self.newsroom.randomness(32), seal.digest))
+                    file.write(entries[-1][0] + sealed)
+        raw = inventory.compose(
+            self.newsroom.network,
+            self.name,
+            1,
+            self.newsroom.now,
+            manifest=self.newsroom.manifest.sequence,
+            marks={},
+            refused={},
+            health=Health(),
+            entries=sorted(entries),
+        )
+        (folder / "inventory").write_bytes(raw)
+        (folder / "inventory.minisig").write_bytes(
+            minisign.sign(self.newsroom.server_seeds[self.name], raw, "inventory")
+        )
+        digest = hashlib.sha256(content(0)[len(head) :])
+        for number in range(1, count):
+            digest.update(content(number))
+        return digest.digest()
 
     @staticmethod
     def write_document(folder: Path, name: str, document: SignedDocument) -> None:
