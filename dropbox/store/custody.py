@@ -183,15 +183,18 @@ class Custody:
         """Whether a transaction that failed may still come to stand."""
         return bool(self.counters.pending)
 
-    def claim(self, keep_free: int) -> int:
-        """Claim a random free slot for this process, leaving at least `keep_free`. Raises: NoRoom."""
-        slot = self._try_claim(keep_free)
-        if slot is None:
+    def claim(self, wanted: int, keep_free: int) -> list[int]:
+        """Claim random free slots for this process, leaving at least `keep_free`: one at least, or as many as wanted.
+
+        Raises: NoRoom.
+        """
+        slots = self._try_claim(wanted, keep_free)
+        if not slots:
             self.release_dead()
-            slot = self._try_claim(keep_free)
-        if slot is None:
+            slots = self._try_claim(wanted, keep_free)
+        if not slots:
             raise _full()
-        return slot
+        return slots
 
     def expect(self, slots: int, keep_free: int) -> None:
         """Raises: NoRoom: so many slots can't be claimed and still leave `keep_free`."""
@@ -200,11 +203,16 @@ class Custody:
         if self.claims.free < slots + keep_free:
             raise _full()
 
-    def _try_claim(self, keep_free: int) -> int | None:
+    def _try_claim(self, wanted: int, keep_free: int) -> list[int]:
         with self._changing():
-            if self.claims.free <= keep_free:
-                return None
-            return self.claims.take(os.getpid(), self._randomness)
+            count = min(wanted, self.claims.free - keep_free)
+            return [self.claims.take(os.getpid(), self._randomness) for _ in range(count)]
+
+    def give_back(self, slots: Sequence[int]) -> None:
+        """Make slots free that this process has claimed and not written to."""
+        if slots:
+            with self._changing():
+                self.claims.release(slots)
 
     def wipe(self, slots: Sequence[int]) -> None:
         """Overwrite slots that this process has claimed, and make them free."""

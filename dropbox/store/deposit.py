@@ -13,6 +13,10 @@ from dropbox.store.slab import PAGE_BYTES, Slab
 from keys.bundle import CELL_BYTES
 from keys.inventory import DIGEST_BYTES, ID_BYTES, CellId
 
+_LEAST_BYTES = 32_768
+_SPARE_DIVISOR = 8
+_MOST_SPARE = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -32,9 +36,10 @@ class Written:
 
 
 class SlotWriter:
-    """Writes one cell, piece by piece as it is sealed. Keeps less than a page (4 KiB) in memory.
+    """Writes one cell, piece by piece as it is sealed. Keeps less than 32 KiB in memory, and that sealed.
 
-    Pieces of an age file end anywhere; the disk is given whole pages, since a page written in part must first be read.
+    Pieces of an age file end anywhere; the disk is given whole pages, since a page written in part must first be read,
+    and not a few of them by themselves.
     """
 
     __slots__ = ("_at", "_carry", "_done", "_filled", "_slab", "slot")
@@ -59,7 +64,7 @@ class SlotWriter:
         if self._filled > CELL_BYTES:
             raise ValueError("a cell has 262,144 bytes")
         whole = (self._filled - self._at) // PAGE_BYTES * PAGE_BYTES
-        if not whole:
+        if whole < _LEAST_BYTES and self._filled < CELL_BYTES:
             self._carry += view
             return
         taken = whole - len(self._carry)
@@ -73,6 +78,7 @@ class SlotWriter:
             raise ValueError("a cell has 262,144 bytes")
         if len(cell_id) != ID_BYTES or len(digest) != DIGEST_BYTES:
             raise ValueError("an id and a digest have 32 bytes each")
+        self._slab.begin_sync(self.slot)
         self._done(Written(self.slot, CellId(bytes(cell_id)), bytes(digest)))
 
 
@@ -88,7 +94,8 @@ class Deposit:
     """The cells of one item. Used as a context manager: left without a commit, its slots are overwritten and freed.
 
     One thread at a time. Cells may be open side by side: claim the next one before the last is finished, and a full
-    drop box is noticed while the last can still be marked as interrupted.
+    drop box is noticed while the last can still be marked as interrupted. A large item claims a few slots at a time, an
+    eighth of what it has; those that it doesn't use are given back as they were.
     """
 
     def __init__(
@@ -102,6 +109,7 @@ class Deposit:
         self._floor = floor
         self.stage = Stage.OPEN
         self.slots: list[int] = []
+        self._spare: list[int] = []
         self.written: list[Written] = []
 
     def __enter__(self) -> Deposit:
@@ -115,7 +123,10 @@ class Deposit:
     def begin_cell(self) -> SlotWriter:
         """Claim a random free slot and return its writer. Raises: NoRoom: what is finished may still be committed."""
         self._expect(Stage.OPEN)
-        slot = self._custody.claim(self._floor if self.slots else self._first_floor)
+        if not self._spare:
+            wanted = min(1 + len(self.slots) // _SPARE_DIVISOR, _MOST_SPARE)
+            self._spare = self._custody.claim(wanted, self._floor if self.slots else self._first_floor)
+        slot = self._spare.pop()
         self.slots.append(slot)
         return SlotWriter(self._slab, slot, self.written.append)
 
@@ -142,12 +153,19 @@ class Deposit:
         """
         if self.stage is Stage.OPEN:
             self.stage = Stage.ENDED
+            self._give_back()
             self._custody.wipe(self.slots)
 
     def advance(self, expected: Stage, stage: Stage) -> None:
         """Move on; for the store. Raises: RuntimeError: a deposit is committed once."""
         self._expect(expected)
         self.stage = stage
+        if stage is Stage.ENDED:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        spare, self._spare = self._spare, []
+        self._custody.give_back(spare)
 
     def _expect(self, stage: Stage) -> None:
         if self.stage is not stage:

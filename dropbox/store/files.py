@@ -6,6 +6,7 @@ No method leaves an `OSError` to the caller: a full disk is `NoRoom`, every othe
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import mmap
@@ -25,6 +26,10 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_ATIME: int = getattr(os, "O_NOATIME", 0)
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
+_SYNC_FILE_RANGE_WRITE = 2
+_sync_file_range = ctypes.CDLL(None).sync_file_range
+_sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+
 
 class File(Protocol):
     """One preallocated file."""
@@ -43,6 +48,9 @@ class File(Protocol):
 
     def sync_range(self, offset: int, length: int) -> None:
         """Return when this page-aligned range is on the disk; what others wrote elsewhere isn't waited for."""
+
+    def begin_sync(self, offset: int, length: int) -> None:
+        """Let this range begin to go to the disk. A hint: nothing is waited for, promised or raised."""
 
     def set_time(self, nanoseconds: int) -> None:
         """Set the times of last change and last reading."""
@@ -133,6 +141,9 @@ class DataFile:
                 mapped.flush()
         except OSError as error:
             raise explain(error) from error
+
+    def begin_sync(self, offset: int, length: int) -> None:
+        _sync_file_range(self._fd, offset, length, _SYNC_FILE_RANGE_WRITE)
 
     def set_time(self, nanoseconds: int) -> None:
         try:

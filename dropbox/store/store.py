@@ -282,7 +282,7 @@ class Store:
         """
         self._custody.release_dead()
         try:
-            slot = self._custody.claim(0)
+            (slot,) = self._custody.claim(1, 0)
         except NoRoom:
             self._touch()
             return
