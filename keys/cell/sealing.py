@@ -18,6 +18,8 @@ from keys.primitives import AEAD_TAG_BYTES, Randomness
 
 T = TypeVar("T")
 
+_BLANK = memoryview(bytes(CHUNK_BYTES))
+
 
 @dataclass(frozen=True, slots=True)
 class Seal:
@@ -114,7 +116,7 @@ class CellWriter:
         self._room = geometry.payload_bytes
         self._length = 0
         self._plain = bytearray(CHUNK_BYTES)
-        self._sealed = bytearray(CHUNK_BYTES + AEAD_TAG_BYTES)
+        self._sealed = memoryview(bytearray(CHUNK_BYTES + AEAD_TAG_BYTES))
         self._filled = 0
         self._chunk = 0
         sink(seal.prefix)
@@ -146,31 +148,37 @@ class CellWriter:
         self._put(encode_trailer(self._length, flags))
         if self._chunk * CHUNK_BYTES + self._filled != self._geometry.block_bytes:
             raise RuntimeError("a cell was finished twice")
-        self._seal(last=True)
-        self._plain[:] = bytes(CHUNK_BYTES)
+        self._seal_held(last=True)
+        self._plain[:] = _BLANK
 
     def _put(self, data: bytes | bytearray | memoryview) -> None:
         view = memoryview(data)
         while len(view):
             if self._filled == CHUNK_BYTES:
-                self._seal(last=False)
+                self._seal_held(last=False)
+            if not self._filled and len(view) > CHUNK_BYTES:
+                self._seal(view[:CHUNK_BYTES], last=False)  # Where a whole chunk lies at hand, it isn't copied.
+                view = view[CHUNK_BYTES:]
+                continue
             take = min(CHUNK_BYTES - self._filled, len(view))
             self._plain[self._filled : self._filled + take] = view[:take]
             self._filled += take
             view = view[take:]
 
     def _zeros(self, count: int) -> None:
-        blank = memoryview(bytes(min(count, CHUNK_BYTES)))
         while count:
             take = min(count, CHUNK_BYTES)
-            self._put(blank[:take])
+            self._put(_BLANK[:take])
             count -= take
 
-    def _seal(self, *, last: bool) -> None:
-        out = memoryview(self._sealed)[: self._filled + AEAD_TAG_BYTES]
-        self._chunks.seal_into(self._chunk, last, memoryview(self._plain)[: self._filled], out)
+    def _seal_held(self, *, last: bool) -> None:
+        plain, self._filled = memoryview(self._plain)[: self._filled], 0
+        self._seal(plain, last=last)
+
+    def _seal(self, plain: memoryview, *, last: bool) -> None:
+        out = self._sealed[: len(plain) + AEAD_TAG_BYTES]
+        self._chunks.seal_into(self._chunk, last, plain, out)
         self._chunk += 1
-        self._filled = 0
         self._sink(out)
 
 
