@@ -1,0 +1,228 @@
+"""The pages in a real Firefox, without JavaScript, SVG, MathML and web fonts, as at Tor Browser's safest level."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from keys import codename
+from keys.languages import LANGUAGES
+from tests.dropbox.source.screenshots import Album, fill, newsroom
+from tests.dropbox.source.site import Site
+from tests.journeys.marionette import Firefox, Momentary
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+pytestmark = pytest.mark.journey
+
+FIREFOX = Path("/usr/bin/firefox-esr")
+SAFEST = {
+    "javascript.enabled": False,
+    "svg.disabled": True,
+    "mathml.disabled": True,
+    "gfx.downloadable_fonts.enabled": False,
+    "network.captive-portal-service.enabled": False,
+    "network.connectivity-service.enabled": False,
+    "datareporting.policy.dataSubmissionEnabled": False,
+    "app.update.enabled": False,
+    "intl.accept_languages": "th",
+}
+PATIENCE_SECONDS = 60
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+
+
+class Slow:
+    """A wire that carries little: bodies arrive in small pieces, with pauses."""
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["wsgi.input"] = SlowBody(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input_terminated"] = True
+        return self._application(environ, start_response)
+
+
+class SlowBody:
+    def __init__(self, body: Any, length: int) -> None:
+        self._body = body
+        self._left = length
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            return b"".join(iter(lambda: self.read(65_536), b""))
+        size = min(size, self._left, 65_536)
+        if self._left > 100_000:
+            time.sleep(0.1)
+        self._left -= size
+        data: bytes = self._body.read(size)
+        return data
+
+
+@contextmanager
+def served(application: WSGIApplication) -> Iterator[str]:
+    class Quiet(WSGIRequestHandler):
+        def log(self, type: str, message: str, *args: object) -> None:
+            return
+
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Window:
+    """One Firefox, and what a person does in it. Whatever isn't there yet is waited for."""
+
+    def __init__(self, folder: Path) -> None:
+        profile = folder / "profile"
+        profile.mkdir()
+        prefs = "".join(f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in SAFEST.items())
+        (profile / "user.js").write_text(prefs)
+        self.firefox = Firefox([str(FIREFOX), "--profile", str(profile), "about:blank"], profile, folder / "log")
+
+    def open(self, address: str) -> None:
+        self.firefox("WebDriver:Navigate", url=address)
+
+    def press(self, selector: str) -> None:
+        self.firefox("WebDriver:ElementClick", id=self.firefox.find_one(selector))
+
+    def type(self, selector: str, text: str) -> None:
+        self.firefox("WebDriver:ElementSendKeys", id=self.firefox.find_one(selector), text=text)
+
+    def texts(self, selector: str) -> list[str]:
+        return [str(self.firefox("WebDriver:GetElementText", id=each)) for each in self.firefox.find(selector)]
+
+    @contextmanager
+    def frame(self, name: str) -> Iterator[None]:
+        element = {ELEMENT: self.firefox.find_one(f"iframe.{name}")}
+        self.firefox("WebDriver:SwitchToFrame", element=element)
+        try:
+            yield
+        finally:
+            self.firefox("WebDriver:SwitchToFrame", id=None)
+
+    def shown(self, frame: str | None = None) -> str:
+        """All text of the page, or of one of its frames; nothing while it is being replaced."""
+        with suppress(Momentary):
+            if frame is None:
+                return "".join(self.texts("body"))
+            with self.frame(frame):
+                return "".join(self.texts("body"))
+        return ""
+
+    def wait_for(self, text: str, frame: str | None = None) -> set[str]:
+        """Wait until a text is shown; return everything that was shown until then."""
+        seen = set()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while text not in (shown := self.shown(frame)):
+            assert time.monotonic() < deadline, f"{text} never came: {seen}"
+            seen.add(shown)
+            time.sleep(0.1)
+        return seen | {shown}
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
+    if not FIREFOX.exists():
+        pytest.skip("Firefox isn't installed")
+    made = Window(tmp_path_factory.mktemp("firefox"))
+    yield made
+    made.firefox.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("browser"), newsroom(), slots=96)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def album(site: Site) -> Album:
+    """The site, with every page of it by name below /page/."""
+    made = Album(site)
+    for language in LANGUAGES:
+        fill(site, made, language)
+    return made
+
+
+def test_a_tip_goes_with_moving_progress_and_its_reply_comes_back(window: Window, site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "สัญญาจ้าง ฉบับแรก.pdf"
+    file.write_bytes(b"x" * 4_000_000)
+    with served(Slow(site.app)) as address:
+        window.open(f"{address}/")
+        window.press(".actions a[href='/th/send']")
+        words = window.texts(".codename li")
+        window.type("#text", "ข้อความถึงนักข่าว")
+        window.type("#files", str(file))
+        window.press("form.sending button")
+        seen = window.wait_for("เก็บครบแล้ว", "progress")
+        moving = {text for text in seen if "มาถึงแล้ว" in text}
+        assert len(moving) >= 2 and any("เก็บข้อความแล้ว" in text for text in moving), seen
+        window.wait_for("เก็บแล้ว 2 รายการ", "result")
+        receipt = window.shown("result")
+        assert file.name in receipt and all(word in receipt for word in words)
+        (tip,) = site.tips(1)
+        assert tip.message.text == "ข้อความถึงนักข่าว"
+        assert [(each.name, each.content) for each in tip.files.values()] == [(file.name.encode(), file.read_bytes())]
+
+        with window.frame("result"):
+            window.press(".actions a[href*='/inbox/']")
+        window.wait_for("ยังไม่มีคำตอบ")
+        window.press("a.leave")
+        window.wait_for("New Identity")
+
+        site.answer(codename.read(" ".join(words)), text="คำตอบจากโต๊ะข่าว", state="opened")
+        window.open(f"{address}/th/return")
+        window.type("#codename", "".join(words))
+        window.press("main form button")
+        window.wait_for("คำตอบจากโต๊ะข่าว")
+        window.press(".reply summary")
+        window.press(".reply button")
+        window.wait_for("ยังไม่มีคำตอบ")
+
+
+def test_a_refusal_keeps_what_was_typed_and_the_next_try_is_followed(window: Window, site: Site) -> None:
+    with served(Slow(site.app)) as address:
+        window.open(f"{address}/th/send")
+        window.press("form.sending button")
+        window.wait_for("ยังไม่มีทั้งข้อความและไฟล์", "result")
+        window.wait_for("ยังไม่มีทั้งข้อความและไฟล์", "progress")
+        window.type("#text", "คราวนี้มีข้อความ")
+        window.press("form.sending button")
+        window.wait_for("เก็บแล้ว 1 รายการ", "result")
+        window.wait_for("เก็บครบแล้ว", "progress")
+        assert window.firefox.script("return document.getElementById('text').value") == "คราวนี้มีข้อความ"
+
+
+WIDE = """
+    const inner = document.querySelector("iframe").contentDocument;
+    const width = inner.documentElement.clientWidth;
+    const wide = [...inner.querySelectorAll("body *")].filter(each => each.getBoundingClientRect().right > width + 0.5);
+    return [inner.documentElement.scrollWidth - width, wide.map(each => each.outerHTML.slice(0, 200))];
+"""
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_no_page_is_wider_than_its_window(window: Window, album: Album, width: int) -> None:
+    sheet = f'<!doctype html><iframe style="width:{width}px;height:900px;border:0" src="/page/%s"></iframe>'
+    with served(album) as address:
+        for name in list(album.pages):
+            album.add("sheet", (sheet % name).encode())
+            window.open(f"{address}/page/sheet")
+            assert window.firefox.script(WIDE) == [0, []], name
