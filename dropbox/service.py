@@ -51,6 +51,7 @@ SMALL_UPLOAD_BYTES = 512 * 1024
 SMALL_FORM_BYTES = 64 * 1024
 FORM_OVERHEAD_BYTES = 1 << 20
 MAX_BUNDLE_BYTES = 4 << 30
+UNLIMITED_BYTES = 1 << 50
 _POST_PATHS = ("/th/send/*", "/en/send/*", "/th/inbox/*", "/en/inbox/*")
 _LOGIN_PATHS = ("/th/return", "/en/return")
 _DOWNLOAD_PATHS = ("/th/inbox/*/file/*", "/en/inbox/*/file/*")
@@ -115,9 +116,12 @@ def plan(
 
 
 def largest_upload(in_force: Manifest | None) -> int:
-    """The bytes of the largest form that a manifest allows; a box without a manifest takes nothing anyway."""
+    """The bytes of the largest form that a manifest allows.
+
+    Without one any length may come: the pages say then that the box is closed, not that it is too much.
+    """
     if in_force is None:
-        return SMALL_UPLOAD_BYTES
+        return UNLIMITED_BYTES
     return in_force.limits.files * in_force.limits.file_bytes + FORM_OVERHEAD_BYTES
 
 

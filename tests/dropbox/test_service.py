@@ -59,7 +59,12 @@ def test_pages_never_wait_for_uploads_or_downloads(tmp_path: Path) -> None:
 def test_the_largest_form_is_the_manifests() -> None:
     limits = Newsroom().manifest.limits
     assert largest_upload(Newsroom().manifest) > limits.files * limits.file_bytes
-    assert largest_upload(None) == SMALL_UPLOAD_BYTES
+
+
+def test_without_a_manifest_every_form_reaches_the_pages_which_say_that_the_box_is_closed(tmp_path: Path) -> None:
+    site, _ = plan(tmp_path, largest_upload(None), group=None, circuits=True).sites
+    head = Head("POST", f"/th/send/{LABEL}", "", "HTTP/1.1", (), 10**14, False, 1)
+    assert site.lane_of(head).max_body_bytes > head.length
 
 
 @pytest.mark.parametrize("status", STATUSES)

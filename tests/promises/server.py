@@ -146,7 +146,7 @@ class Premises:
         return self.home.open_store(system_randomness)
 
     def _box(self, store: Store) -> Box:
-        return Box(store, self.home.key(), lambda: self.newsroom.now, system_randomness, "0")
+        return Box(store, self.home.key(), lambda: self.newsroom.now, system_randomness, "0", self.home.floors)
 
     def admit(self, *documents: SignedDocument) -> None:
         """Take in signed documents, as `dropbox-server admit` does."""

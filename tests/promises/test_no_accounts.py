@@ -1,4 +1,4 @@
-"""Promise 2: there are no accounts. Any well-formed codename logs in to an empty mailbox, and leaves the disk as it was.
+"""Promise 2: no accounts. Any well-formed codename logs in to an empty mailbox, and leaves the disk as it was.
 
 With the codename parameters that a real newsroom has: Argon2id over 64 MiB, three passes.
 """
