@@ -31,6 +31,7 @@ from onion_config.private_network import PrivateNetwork
 from onion_config.torrc import Node, OnionService
 
 SOURCE, COLLECT = "source", "collect"
+CHANGE_SECONDS = 60
 MAX_DOCUMENT_FILE_BYTES = MAX_DOCUMENT_BYTES + 65_536
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -211,7 +212,7 @@ def add(name: str, onions: Path, to: Path, control: Path | None, client_control:
         key = clients.add(service, courier_name, system_randomness)
         write_private(file, key.client_line(address).encode())
         if server:
-            server.reload()
+            server.reload_clients(address, Deadline(CHANGE_SECONDS))
         if client:
             client.admit_with(address, key)
     _show({"courier": courier_name, "file": str(file), "admitted": "now" if control else "when tor starts"}, as_json)
@@ -245,7 +246,7 @@ def revoke(name: str, onions: Path, control: Path | None, as_json: bool) -> None
     if control is not None:
         try:
             with _tor(control) as tor:
-                tor.renew_service(service.absolute())
+                tor.renew_service(service.absolute(), onion_keys.read(service).address, Deadline(CHANGE_SECONDS))
         except DropBoxError as error:
             raise type(error)(
                 f"The key is off the list, but the running tor still lets it in: {error.message}",

@@ -102,7 +102,7 @@ def check_closed(service: Path) -> None:
     if not any((service / FOLDER).glob(f"*{_SUFFIX}")):
         raise Misconfigured(
             "The collect service lists no client at all, and tor would open it to everybody.",
-            "Make its keys with: onion-config keys --services FOLDER",
+            "Make its keys with: onion-config keys --onions FOLDER",
         )
 
 

@@ -5,6 +5,7 @@ tor's control-spec. Everything here waits for what tor says, up to a deadline; n
 
 from __future__ import annotations
 
+import logging
 import queue
 import re
 import socket
@@ -27,7 +28,11 @@ from keys.onion import OnionAddress, parse_onion
 from onion_config.clients import ClientKey
 from onion_config.deadline import Deadline, Progress, silent
 
+# stem would log every message, and messages hold clients' keys.
+logging.getLogger("stem").disabled = True
+
 _CHECK_TOR: Final = "Check that it is tor 0.4.8 or later, and read its log."
+_NEXT_REVISION_SECONDS: Final = 1.1
 _ASK_AGAIN_SECONDS: Final = 0.5
 _ASK_AGAIN_SECONDS_MOST: Final = 30.0
 """How long a directory may take to answer before another is asked: longer each time, to be no burden to them."""
@@ -50,6 +55,15 @@ class EphemeralService:
     key: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What happened to a service's descriptor: tor's event HS_DESC."""
+
+    action: str
+    service: str
+    reason: str
+
+
 class _Controller(stem.control.BaseController):  # type: ignore[misc]
     """stem's connection, without its `Controller` on top.
 
@@ -58,16 +72,14 @@ class _Controller(stem.control.BaseController):  # type: ignore[misc]
     """
 
     def __init__(self, path: Path) -> None:
-        self.descriptors: queue.SimpleQueue[str] = queue.SimpleQueue()
-        """The services whose descriptors were just uploaded or fetched."""
+        self.news: queue.SimpleQueue[_News] = queue.SimpleQueue()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # stem calls Thread.setDaemon.
             super().__init__(stem.socket.ControlSocketFile(str(path)))
 
     def _handle_event(self, event_message: Any) -> None:
         stem.response.convert("EVENT", event_message)
-        if event_message.action in (stem.HSDescAction.UPLOADED, stem.HSDescAction.RECEIVED) and event_message.address:
-            self.descriptors.put(event_message.address)
+        self.news.put(_News(event_message.action, event_message.address or "", event_message.reason or ""))
 
 
 class Tor:
@@ -152,20 +164,20 @@ class Tor:
             progress("waiting for the onion services to be published", 1 - len(missing) / len(addresses))
             for service in missing:
                 self._ask(f"HSFETCH {service}")
-            missing -= _heard(self._controller.descriptors, missing, min(pause, deadline.left))
+            missing -= self._found(missing, Deadline(min(pause, deadline.left)))
             pause = min(1.5 * pause, _ASK_AGAIN_SECONDS_MOST)
             if missing and not deadline.left:
                 raise Misconfigured(
                     f"{len(missing)} of {len(addresses)} onion services were not published in time.",
                     "Read the log of the tor that carries them.",
                 )
-        self._ask("SETEVENTS")
         progress("the onion services are published", 1.0)
 
     def admit_with(self, address: OnionAddress, key: ClientKey) -> None:
         """Let this client tor read a service that wants client keys, until it ends or forgets.
 
-        Tails refuses this command: there the key goes into `ClientOnionAuthDir`.
+        It forgets with `forget_circuits` (Tor Browser's “New Identity”) too. Tails refuses this command. A key file in
+        `ClientOnionAuthDir` serves in both cases.
 
         Raises:
             Misconfigured: tor refuses.
@@ -177,18 +189,32 @@ class Tor:
         self._ask(f"ONION_CLIENT_AUTH_REMOVE {address.removesuffix('.onion')}")
 
     def forget_circuits(self) -> None:
-        """Make a client tor fetch descriptors anew and build new circuits. Raises: Misconfigured: tor has gone."""
-        self._ask("SIGNAL NEWNYM")
+        """Make a client tor forget what it knows of services, keys of `admit_with` included, and build new circuits.
 
-    def reload(self) -> None:
-        """Make tor read its configuration again: that is how it learns of new client keys, on either side.
+        tor does so at most every ten seconds, and puts off what comes sooner.
 
         Raises:
             Misconfigured: tor has gone.
         """
+        self._ask("SIGNAL NEWNYM")
+
+    def reload(self) -> None:
+        """Make tor read its configuration and client keys again. Raises: Misconfigured: tor has gone."""
         self._ask("SIGNAL RELOAD")
 
-    def renew_service(self, folder: Path) -> None:
+    def reload_clients(self, address: OnionAddress, deadline: Deadline) -> None:
+        """Let a service's tor read who may reach it, and wait until the directories have taken the new list.
+
+        Returns at once if tor isn't connected yet: it will publish the new list when it is.
+
+        Raises:
+            Misconfigured: tor has gone, or the directories haven't taken it in time.
+        """
+        self._ask("SETEVENTS HS_DESC")
+        self.reload()
+        self._see_taken(address, deadline)
+
+    def renew_service(self, folder: Path, address: OnionAddress, deadline: Deadline) -> None:
         """Take one onion service down and raise it again, with what its folder says now.
 
         This is what makes a revocation count. A mere reload publishes a descriptor that a revoked client can't read,
@@ -196,10 +222,13 @@ class Tor:
         with tor 0.4.9). Taken down, the service drops both; other services of this tor keep theirs.
 
         Raises:
-            Misconfigured: this tor doesn't carry the service, or doesn't let its services change (`Sandbox 1`).
+            Misconfigured: this tor doesn't carry the service, doesn't let its services change (`Sandbox 1`), or can't
+                publish it anew in time. In the last case nobody gets in.
         """
+        self._ask("SETEVENTS HS_DESC")
         services = self._service_options()
-        others = [option for service in services if Path(service[0][1]) != folder for option in service]
+        named = folder.resolve()  # Its path may lead through a link, for tor or for whoever calls.
+        others = [option for service in services if Path(service[0][1]).resolve() != named for option in service]
         if len(others) == sum(map(len, services)):
             raise Misconfigured(
                 "This tor doesn't carry that onion service.", "Name the control socket of the tor that does."
@@ -210,6 +239,7 @@ class Tor:
             )
         finally:
             self.reload()
+        self._see_taken(address, deadline)
 
     def add_service(self, target: Path, client: ClientKey | None = None) -> EphemeralService:
         """Raise an onion service for the Unix socket `target` that lasts as long as tor.
@@ -231,6 +261,57 @@ class Tor:
     def remove_service(self, address: OnionAddress) -> None:
         """Take down what `add_service` raised. Raises: Misconfigured: this tor carries no such service."""
         self._ask(f"DEL_ONION {address.removesuffix('.onion')}")
+
+    def _see_taken(self, address: OnionAddress, deadline: Deadline) -> None:
+        """Wait until a descriptor that is about to be uploaded was taken; make tor upload it again if it wasn't.
+
+        A directory refuses a descriptor with the same revision number, and tor numbers them by the second. tor itself
+        would try again only after an hour or two.
+        """
+        while self.bootstrap().percent == 100 and not self._taken(address.removesuffix(".onion"), deadline):
+            if not deadline.left:
+                raise Misconfigured(
+                    "The network's directories haven't taken the service's new entry in time.",
+                    "Check with: onion-config wait. If that fails too, restart tor.",
+                )
+            for _ in self._heard(Deadline(min(_NEXT_REVISION_SECONDS, deadline.left))):
+                pass  # What still comes is of the upload that was refused.
+            self.reload()
+
+    def _taken(self, service: str, deadline: Deadline) -> bool:
+        """Whether every directory that answers in time takes the upload that comes next, and at least one does."""
+        pending = taken = 0
+        for news in self._heard(deadline):
+            if news.service != service:
+                continue
+            if news.action == stem.HSDescAction.UPLOAD:
+                pending += 1
+            elif news.action in (stem.HSDescAction.UPLOADED, stem.HSDescAction.FAILED):
+                pending -= 1
+                taken += news.action == stem.HSDescAction.UPLOADED
+                if news.reason == stem.HSDescReason.UPLOAD_REJECTED:
+                    return False
+                if pending <= 0 and taken:
+                    return True
+        return taken > 0
+
+    def _found(self, services: set[str], deadline: Deadline) -> set[str]:
+        """Which of these were uploaded or fetched by then; returns early when all were."""
+        found: set[str] = set()
+        for news in self._heard(deadline):
+            if news.action in (stem.HSDescAction.UPLOADED, stem.HSDescAction.RECEIVED):
+                found |= {news.service} & services
+            if found == services:
+                break
+        return found
+
+    def _heard(self, deadline: Deadline) -> Iterator[_News]:
+        """The news of descriptors as it comes, until then."""
+        while True:
+            try:
+                yield self._controller.news.get(timeout=deadline.left)
+            except queue.Empty:
+                return
 
     def _service_options(self) -> list[list[tuple[str, str]]]:
         """The options of each persistent service, `HiddenServiceDir` first, in tor's order."""
@@ -271,18 +352,6 @@ def _connected(path: Path, reasons: list[str]) -> _Controller | None:
             controller.close()
         return None
     return controller
-
-
-def _heard(news: queue.SimpleQueue[str], wanted: set[str], seconds: float) -> set[str]:
-    """Listen for so long, or until everything wanted was heard of; return what was."""
-    heard: set[str] = set()
-    span = Deadline(seconds)
-    while not wanted <= heard:
-        try:
-            heard.add(news.get(timeout=span.left))
-        except queue.Empty:
-            break
-    return heard
 
 
 def _quoted(value: str) -> str:

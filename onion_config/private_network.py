@@ -37,6 +37,7 @@ _FIRST_VOTE_SECONDS: Final = 10
 PLAN_FILE: Final = "network.json"
 
 _PORTS_FREE_SECONDS: Final = 3.0
+_ANSWER_SECONDS: Final = 10.0
 _LOG_LINES: Final = 6
 
 
@@ -134,6 +135,14 @@ class PrivateNetwork:
         self._launch(name)
         self._connect(name, Deadline(seconds), silent)
         return self.client(name)
+
+    def tor_of(self, name: str) -> Tor:
+        """A connection to the control socket of the server's tor or a client's. Close it.
+
+        Raises:
+            Misconfigured: it doesn't answer.
+        """
+        return Tor.connect(self._node(name).control, Deadline(_ANSWER_SECONDS))
 
     def wait_published(
         self, addresses: Sequence[OnionAddress], seconds: float = START_SECONDS, progress: Progress = silent
