@@ -15,8 +15,10 @@ from dropbox import refusals
 from dropbox.source import entrance, front, inbox, papers, send, words
 from dropbox.source.context import Context
 from dropbox.source.headers import harden
+from keys.codename import Language
 from keys.errors import DropBoxError
 from keys.languages import LANGUAGES, Text
+from keys.wordlist import word_list
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -26,6 +28,8 @@ DEFAULT_LANGUAGE = "th"
 
 def create_app(context: Context) -> Flask:
     """Return the WSGI application of the source's site."""
+    for each in Language:
+        word_list(each)  # Read before the workers fork: no visitor waits for it, and they share its memory.
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from flask import Flask, Response, make_response, render_template
 
+from dropbox.box import Box
 from dropbox.source.context import Context
 from dropbox.source.headers import saved_as
+from dropbox.state import Admitted
 from keys import minisign, statement
-from keys.encoding import week_of, week_start
+from keys.encoding import week_start
+from keys.epochs import Openness
 from keys.errors import NotForUs
 from keys.manifest import Manifest
 from keys.minisign import SignedDocument, SigningKey
@@ -32,48 +35,67 @@ class Paper:
     signatures: tuple[Signature, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """All that the keys page shows, and every file behind its links by the name it is saved under.
+
+    `recipients` are the files that `age -R` takes, by the number of their desk.
+    """
+
+    papers: tuple[Paper, ...]
+    recipients: Mapping[int, str]
+    serve_until: int
+    files: Mapping[str, bytes]
+
+
+class Papers:
+    """Puts the offer together, and again when something else is in force: each signature on it is verified."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+        self._made: tuple[Admitted, Openness, Offer] | None = None
+
+    def offer(self) -> Offer:
+        """Raises: Stale: the box has no manifest."""
+        in_force, admitted, opening = self._box.manifest, self._box.admitted(), self._box.openness()
+        if self._made is None or self._made[0] is not admitted or self._made[1] != opening:
+            self._made = (admitted, opening, _offer(in_force, self._box.documents(), opening))
+        return self._made[2]
+
+
 def register(app: Flask, context: Context) -> None:
     """Add these pages to the application."""
+    papers = Papers(context.box)
 
     @app.get("/<any(th,en):language>/keys")
     def keys() -> Response:
-        in_force, now = context.box.manifest, context.box.now
-        signers = _keys(in_force)
-        return make_response(
-            render_template(
-                "keys.html",
-                signers=signers,
-                papers=[_paper(name, document, signers) for name, document in context.box.documents()],
-                recipients=dict(_recipients(context)),
-                serve_until=week_start(week_of(now) + 1) - 1,
-            )
-        )
+        return make_response(render_template("keys.html", offer=papers.offer()))
 
     @app.get("/<any(th,en):language>/keys/<name>")
     def document(name: str) -> Response:
-        for file, content in _files(context):
-            if file == name:
-                response = Response(content, mimetype="application/octet-stream")
-                response.headers["Content-Disposition"] = saved_as(file)
-                return response
-        raise NotForUs("There is no such file.")
+        content = papers.offer().files.get(name)
+        if content is None:
+            raise NotForUs("There is no such file.")
+        response = Response(content, mimetype="application/octet-stream")
+        response.headers["Content-Disposition"] = saved_as(name)
+        return response
 
 
-def _files(context: Context) -> Iterator[tuple[str, bytes]]:
-    """Yield everything that the keys page offers, by the name it is saved under."""
-    for name, signed in context.box.documents():
-        yield name, signed.statement
-        for at, signature in enumerate(signed.signatures):
-            yield _signature_file(name, at), signature
-    for name, key in _keys(context.box.manifest).items():
-        yield name, key.file()
-    for _, (name, line) in _recipients(context):
-        yield name, line
-
-
-def _signature_file(name: str, at: int) -> str:
-    """minisign looks for the first one of these beside the document by itself."""
-    return f"{name}.minisig" if at == 0 else f"{name}.{at + 1}.minisig"
+def _offer(in_force: Manifest, documents: list[tuple[str, SignedDocument]], opening: Openness) -> Offer:
+    keys = _keys(in_force)
+    lines = {
+        desk: (f"recipient-{desk}-{opening.week}.txt", f"{recipient}\n".encode())
+        for desk, recipient in sorted(opening.recipients.items())
+    }
+    files = {name: key.file() for name, key in keys.items()} | dict(lines.values())
+    for name, signed in documents:
+        files |= _files(name, signed)
+    return Offer(
+        tuple(_paper(name, signed, keys) for name, signed in documents),
+        {desk: name for desk, (name, _) in lines.items()},
+        week_start(opening.week + 1) - 1,
+        files,
+    )
 
 
 def _keys(in_force: Manifest) -> dict[str, SigningKey]:
@@ -83,7 +105,18 @@ def _keys(in_force: Manifest) -> dict[str, SigningKey]:
     return keys | {f"server-{server.name}.pub": server.key for server in in_force.servers}
 
 
-def _paper(name: str, signed: SignedDocument, keys: dict[str, SigningKey]) -> Paper:
+def _files(name: str, signed: SignedDocument) -> Iterator[tuple[str, bytes]]:
+    yield name, signed.statement
+    for at, signature in enumerate(signed.signatures):
+        yield _signature_file(name, at), signature
+
+
+def _signature_file(name: str, at: int) -> str:
+    """minisign looks for the first one of these beside the document by itself."""
+    return f"{name}.minisig" if at == 0 else f"{name}.{at + 1}.minisig"
+
+
+def _paper(name: str, signed: SignedDocument, keys: Mapping[str, SigningKey]) -> Paper:
     kind = statement.type_of(signed.statement)
 
     def signer(signature: bytes) -> str:
@@ -94,10 +127,3 @@ def _paper(name: str, signed: SignedDocument, keys: dict[str, SigningKey]) -> Pa
         Signature(_signature_file(name, at), signer(signature)) for at, signature in enumerate(signed.signatures)
     )
     return Paper(name, tuple(signatures))
-
-
-def _recipients(context: Context) -> Iterator[tuple[int, tuple[str, bytes]]]:
-    """Yield each open desk's number and its recipient of this week, as a file that `age -R` takes."""
-    opening = context.box.openness()
-    for desk, recipient in sorted(opening.recipients.items()):
-        yield desk, (f"recipient-{desk}-{opening.week}.txt", f"{recipient}\n".encode())

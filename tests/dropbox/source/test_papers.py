@@ -82,3 +82,13 @@ def test_the_page_says_until_when_its_keys_serve(site: Site) -> None:
 )
 def test_nothing_else_is_handed_out(site: Site, name: str) -> None:
     assert site.visitor().get(f"/keys/{name}").status_code == 404
+
+
+def test_what_is_admitted_later_is_offered_too(site: Site) -> None:
+    document = site.newsroom.epochs(1, weeks=2)
+    assert "epochs-1-2" not in site.visitor().get("/keys").text
+    site.box.admit([document])
+    page = Page(site.visitor().get("/keys").text)
+    assert "epochs-1-2" in links(page) and "epochs-1-1" not in links(page)
+    line = site.visitor().client.get(links(page)[f"recipient-1-{site.newsroom.week}.txt"]).text
+    assert line.strip() == str(site.newsroom.chains[1, 2].identity(site.newsroom.week).recipient())
