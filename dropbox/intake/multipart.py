@@ -28,9 +28,9 @@ _TYPE = re.compile(rb"content-type:(.*)", re.IGNORECASE | re.DOTALL)
 
 
 class Stream(Protocol):
-    """A request's body. `read` blocks until something is there; it returns nothing only at the end or at a break."""
+    """A request's body. `readinto` blocks until something is there, and says how much: 0 at the end or at a break."""
 
-    def read(self, size: int, /) -> bytes: ...
+    def readinto(self, buffer: memoryview, /) -> int: ...
 
 
 class Broken(Exception):
@@ -131,35 +131,45 @@ def _unquoted(filename: bytes) -> bytes:
 
 
 class _Held:
-    """What was read of a stream and isn't used yet. Hands out views of it; only what is left over is ever copied."""
+    """What was read of a stream and isn't used yet, in one piece of memory for the whole form.
+
+    Hands out views of it; only what is left over is ever moved. What is searched for is always shorter than the memory.
+    """
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._bytes = b""
+        self._memory = bytearray(READ_BYTES)
+        self._view = memoryview(self._memory)
         self._at = 0
+        self._end = 0
 
     def _more(self) -> None:
-        piece = self._stream.read(READ_BYTES)
-        if not piece:
+        left = self._end - self._at
+        self._view[:left] = self._view[self._at : self._end]
+        self._at, self._end = 0, left
+        count = self._stream.readinto(self._view[left:])
+        if not count:
             raise Broken
-        self._bytes = self._bytes[self._at :] + piece
-        self._at = 0
+        self._end += count
+
+    def _find(self, wanted: bytes) -> int:
+        return self._memory.find(wanted, self._at, self._end)
 
     def take(self, length: int) -> bytes:
-        while len(self._bytes) - self._at < length:
+        while self._end - self._at < length:
             self._more()
         self._at += length
-        return self._bytes[self._at - length : self._at]
+        return bytes(self._view[self._at - length : self._at])
 
     def head(self) -> bytes:
         """Take all up to an empty line. Raises: BadForm: there is none in 16 KiB."""
-        while (end := self._bytes.find(b"\r\n\r\n", self._at)) < 0:
-            if len(self._bytes) - self._at > MAX_HEAD_BYTES:
+        while (found := self._find(b"\r\n\r\n")) < 0:
+            if self._end - self._at > MAX_HEAD_BYTES:
                 raise BadForm
             self._more()
-        if end - self._at > MAX_HEAD_BYTES:
+        if found - self._at > MAX_HEAD_BYTES:
             raise BadForm
-        return self.take(end + 4 - self._at)[:-4]
+        return self.take(found + 4 - self._at)[:-4]
 
     def until(self, delimiter: bytes) -> Iterator[Data | End]:
         """Yield all up to a delimiter, take it, and yield the end.
@@ -168,23 +178,23 @@ class _Held:
         one. All but what could be the beginning of a delimiter is yielded at once.
         """
         while True:
-            found = self._bytes.find(delimiter, self._at)
+            found = self._find(delimiter)
             if found < 0:
-                yield from self._view(len(self._bytes) - len(delimiter) + 1)
+                yield from self._data(self._end - len(delimiter) + 1)
                 self._more()
                 continue
-            yield from self._view(found)
+            yield from self._data(found)
             behind = found + len(delimiter)
-            if len(self._bytes) < behind + 2:
+            if self._end < behind + 2:
                 self._more()
                 continue
-            if self._bytes[behind : behind + 2] in (b"\r\n", b"--"):
+            if bytes(self._view[behind : behind + 2]) in (b"\r\n", b"--"):
                 self._at = behind
                 yield End()
                 return
-            yield from self._view(behind)
+            yield from self._data(behind)
 
-    def _view(self, end: int) -> Iterator[Data]:
+    def _data(self, end: int) -> Iterator[Data]:
         if end > self._at:
             start, self._at = self._at, end
-            yield Data(memoryview(self._bytes)[start:end])
+            yield Data(self._view[start:end])

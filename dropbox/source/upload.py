@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from io import RawIOBase
+from typing import cast
 
 from flask import Response, g, make_response, render_template, request
 from werkzeug.exceptions import ClientDisconnected
@@ -23,6 +25,7 @@ from keys.errors import DropBoxError, NotForUs
 from keys.manifest import Manifest
 
 LABEL_BYTES = 16
+TOLD_EVERY_MS = 100
 CIRCUIT = "mustshare.circuit"
 
 
@@ -143,19 +146,23 @@ class _Body:
         self._context = context
         self._reporter = reporter
         self._received = 0
-        self._stream = request.stream
+        self._told_ms = 0
+        self._stream = cast(RawIOBase, request.stream)
 
-    def read(self, size: int, /) -> bytes:
+    def readinto(self, buffer: memoryview, /) -> int:
         try:
-            data = self._stream.read(size)
+            count = self._stream.readinto(buffer) or 0
         except (OSError, ClientDisconnected):
             raise Broken from None
-        self._received += len(data)
-        self._reporter.update(self._context.milliseconds(), received=self._received)
-        return data
+        self._received += count
+        now = self._context.milliseconds()
+        if now - self._told_ms >= TOLD_EVERY_MS or not count:
+            self._told_ms = now
+            self._reporter.update(now, received=self._received)
+        return count
 
     def stored(self, sending: Sending, /) -> None:
-        self._reporter.update(self._context.milliseconds(), stored=sending.items_stored)
+        self._reporter.update(self._context.milliseconds(), received=self._received, stored=sending.items_stored)
 
 
 def set_cookie(context: Context, response: Response, session: Session) -> None:

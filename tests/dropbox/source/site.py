@@ -127,7 +127,7 @@ class Site:
         yield
 
     def _tick(self) -> int:
-        self.milliseconds += 10
+        self.milliseconds += 100
         return self.milliseconds
 
     @property

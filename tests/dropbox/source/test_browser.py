@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
@@ -20,6 +21,7 @@ from tests.dropbox.source.site import Site
 from tests.journeys.marionette import Firefox, Momentary
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 pytestmark = pytest.mark.journey
@@ -52,20 +54,23 @@ class Slow:
         return self._application(environ, start_response)
 
 
-class SlowBody:
+class SlowBody(io.RawIOBase):
     def __init__(self, body: Any, length: int) -> None:
+        super().__init__()
         self._body = body
         self._left = length
 
-    def read(self, size: int = -1) -> bytes:
-        if size < 0:
-            return b"".join(iter(lambda: self.read(65_536), b""))
-        size = min(size, self._left, 65_536)
-        if self._left > 100_000:
-            time.sleep(0.1)
-        self._left -= size
-        data: bytes = self._body.read(size)
-        return data
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        with memoryview(buffer).cast("B") as wanted:
+            if self._left > 100_000:
+                time.sleep(0.1)
+            data = self._body.read(min(len(wanted), self._left, 65_536))
+            wanted[: len(data)] = data
+        self._left -= len(data)
+        return len(data)
 
 
 @contextmanager

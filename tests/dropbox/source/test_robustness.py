@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,9 @@ from dropbox.source import forms
 from keys import codename
 from tests.dropbox.source.site import BOUNDARY, Site, Upload, Visitor, form_fields, multipart
 from tests.simulators.newsroom import seeded
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 ANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -105,11 +109,12 @@ def test_any_content_type_is_answered(site: Site, content_type: str) -> None:
 class Failing(io.BytesIO):
     """A body in the middle of which this program itself fails, with what was sent in its exception."""
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(70_000)
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        data = self.read(70_000)
         if self.tell() > 200_000:
             raise ZeroDivisionError(repr(data))
-        return data
+        memoryview(buffer)[: len(data)] = data
+        return len(data)
 
 
 CANARY = "คานารี-canary-7f3a"
@@ -193,9 +198,9 @@ class Looking(io.BytesIO):
         super().__init__(body)
         self._look = look
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
         self._look()
-        return super().read(150_000)
+        return super().readinto(memoryview(buffer)[:150_000])
 
 
 def test_no_plaintext_is_in_any_file_during_and_after(

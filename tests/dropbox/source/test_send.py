@@ -7,6 +7,7 @@ import html
 import io
 import re
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,9 @@ from keys.languages import LANGUAGES
 from keys.terms import Limits
 from tests.dropbox.source.site import BOUNDARY, Sent, Site, Upload, form_fields, multipart
 from tests.simulators.newsroom import Newsroom
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 TEXT = "เจ้าหน้าที่แก้สัญญาหลังเปิดซอง\r\nผมเห็นเอกสารฉบับแรก"
 STORED = "เก็บแล้ว"
@@ -184,11 +188,11 @@ def cut_body(site: Site, at: Callable[[bytes], int]) -> tuple[Sent, bytes]:
 class Breaking(io.BytesIO):
     """A body whose connection ends before it does."""
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        if not data:
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        count = super().readinto(buffer)
+        if not count:
             raise ConnectionResetError
-        return data
+        return count
 
 
 @pytest.mark.parametrize("within", [b"form-data", b'name="text"', "เปิดซอง".encode(), b'name="answer"'])
@@ -444,9 +448,9 @@ class Watched(io.BytesIO):
         self._look = look
         self.seen: list[str] = []
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
         self.seen.append(self._look())
-        return super().read(100_000)
+        return super().readinto(memoryview(buffer)[:100_000])
 
 
 def watch(site: Site, body: Callable[[str], bytes]) -> list[str]:
