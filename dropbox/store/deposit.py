@@ -16,6 +16,7 @@ from keys.inventory import DIGEST_BYTES, ID_BYTES, CellId
 _LEAST_BYTES = 32_768
 _SPARE_DIVISOR = 8
 _MOST_SPARE = 16
+_CELLS_A_SYNC = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,6 @@ class SlotWriter:
             raise ValueError("a cell has 262,144 bytes")
         if len(cell_id) != ID_BYTES or len(digest) != DIGEST_BYTES:
             raise ValueError("an id and a digest have 32 bytes each")
-        self._slab.begin_sync(self.slot)
         self._done(Written(self.slot, CellId(bytes(cell_id)), bytes(digest)))
 
 
@@ -128,7 +128,12 @@ class Deposit:
             self._spare = self._custody.claim(wanted, self._floor if self.slots else self._first_floor)
         slot = self._spare.pop()
         self.slots.append(slot)
-        return SlotWriter(self._slab, slot, self.written.append)
+        return SlotWriter(self._slab, slot, self._done)
+
+    def _done(self, cell: Written) -> None:
+        self.written.append(cell)
+        if len(self.written) % _CELLS_A_SYNC == 0:
+            self._slab.begin_sync()
 
     def append(self, cell: Bytes, cell_id: bytes, digest: bytes) -> None:
         """Write a whole cell. Raises: NoRoom, Misconfigured, ValueError: as `SlotWriter`."""

@@ -49,8 +49,8 @@ class File(Protocol):
     def sync_range(self, offset: int, length: int) -> None:
         """Return when this page-aligned range is on the disk; what others wrote elsewhere isn't waited for."""
 
-    def begin_sync(self, offset: int, length: int) -> None:
-        """Let this range begin to go to the disk. A hint: nothing is waited for, promised or raised."""
+    def begin_sync(self) -> None:
+        """Let what was written begin to go to the disk. A hint: nothing is waited for, promised or raised."""
 
     def set_time(self, nanoseconds: int) -> None:
         """Set the times of last change and last reading."""
@@ -142,8 +142,8 @@ class DataFile:
         except OSError as error:
             raise explain(error) from error
 
-    def begin_sync(self, offset: int, length: int) -> None:
-        _sync_file_range(self._fd, offset, length, _SYNC_FILE_RANGE_WRITE)
+    def begin_sync(self) -> None:
+        _sync_file_range(self._fd, 0, 0, _SYNC_FILE_RANGE_WRITE)  # From its beginning to its end.
 
     def set_time(self, nanoseconds: int) -> None:
         try:

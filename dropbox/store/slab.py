@@ -33,9 +33,9 @@ class Slab:
     def write(self, slot: int, offset: int, *parts: Bytes) -> None:
         self._file.write(slot * CELL_BYTES + offset, *parts)
 
-    def begin_sync(self, slot: int) -> None:
-        """Let a slot begin to go to the disk, so that little is left to wait for when it must be there."""
-        self._file.begin_sync(slot * CELL_BYTES, CELL_BYTES)
+    def begin_sync(self) -> None:
+        """Let what was written begin to go to the disk, so that less is left to wait for when it must be there."""
+        self._file.begin_sync()
 
     def sync(self, slots: Sequence[int]) -> None:
         """Return when these slots are on the disk. Few are synced each by itself: a text doesn't wait for uploads."""

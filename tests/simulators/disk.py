@@ -81,7 +81,7 @@ class SimulatedFile:
             self.kept[at : at + SECTOR_BYTES] = self.seen[at : at + SECTOR_BYTES]
         self.unsynced -= sectors
 
-    def begin_sync(self, offset: int, length: int) -> None:
+    def begin_sync(self) -> None:
         """A hint, and this disk doesn't take it."""
 
     def set_time(self, nanoseconds: int) -> None:
