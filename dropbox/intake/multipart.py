@@ -152,9 +152,6 @@ class _Held:
             raise Broken
         self._end += count
 
-    def _find(self, wanted: bytes) -> int:
-        return self._memory.find(wanted, self._at, self._end)
-
     def take(self, length: int) -> bytes:
         while self._end - self._at < length:
             self._more()
@@ -163,7 +160,7 @@ class _Held:
 
     def head(self) -> bytes:
         """Take all up to an empty line. Raises: BadForm: there is none in 16 KiB."""
-        while (found := self._find(b"\r\n\r\n")) < 0:
+        while (found := self._memory.find(b"\r\n\r\n", self._at, self._end)) < 0:
             if self._end - self._at > MAX_HEAD_BYTES:
                 raise BadForm
             self._more()
@@ -177,22 +174,22 @@ class _Held:
         It counts only when CRLF or `--` follows it, which stays to be taken: a longer boundary may begin like a shorter
         one. All but what could be the beginning of a delimiter is yielded at once.
         """
+        searched = self._at
         while True:
-            found = self._find(delimiter)
-            if found < 0:
-                yield from self._data(self._end - len(delimiter) + 1)
-                self._more()
-                continue
-            yield from self._data(found)
+            found = self._memory.find(delimiter, searched, self._end)
             behind = found + len(delimiter)
-            if self._end < behind + 2:
+            if found < 0 or self._end < behind + 2:
+                unsure = found if found >= 0 else self._end - len(delimiter) + 1
+                yield from self._data(max(unsure, searched))
                 self._more()
-                continue
-            if bytes(self._view[behind : behind + 2]) in (b"\r\n", b"--"):
+                searched = self._at
+            elif self._memory.startswith((b"\r\n", b"--"), behind, self._end):
+                yield from self._data(found)
                 self._at = behind
                 yield End()
                 return
-            yield from self._data(behind)
+            else:
+                searched = behind  # Content full of these must not cost a step of the whole chain each.
 
     def _data(self, end: int) -> Iterator[Data]:
         if end > self._at:

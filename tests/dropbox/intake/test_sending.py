@@ -82,9 +82,7 @@ class ShelfWriter:
 def sending(shelf: Shelf, limits: FileLimits | None = None) -> Sending:
     randomness = seeded("sending")
     sealer = Sealer([], GEOMETRY, randomness)
-    return Sending(
-        shelf, sealer.seal, GEOMETRY, NEWSROOM.network, SEED, limits or FileLimits(10 * CELL, 5), randomness
-    )
+    return Sending(shelf, sealer.seal, GEOMETRY, NEWSROOM.network, SEED, limits or FileLimits(10 * CELL, 5), randomness)
 
 
 def message(text: str = "a text") -> tip.Message:

@@ -170,6 +170,15 @@ def _replies(site: Site, visitor: Visitor, keep: Callable[[str, bytes], None]) -
     keep("replies", _inbox(visitor, name.text))
 
 
+def close(site: Site, album: Album) -> None:
+    """Close the box, and keep what it then says."""
+    site.box.admit([site.newsroom.close_order()])
+    for language in ("th", "en"):
+        visitor = site.visitor(language)
+        album.add(f"{language}-closed-front", visitor.get("/").data)
+        album.add(f"{language}-closed", visitor.get("/send").data)
+
+
 @contextmanager
 def served(album: Album) -> Iterator[str]:
     class Quiet(WSGIRequestHandler):
@@ -203,6 +212,7 @@ def main() -> None:
         album = Album(site)
         for language in ("th", "en"):
             fill(site, album, language)
+        close(site, album)
         with served(album) as address:
             for name in album.pages:
                 if options.only in name:

@@ -132,7 +132,7 @@ class Window:
 
     def wait_for(self, text: str, frame: str | None = None) -> set[str]:
         """Wait until a text is shown; return everything that was shown until then."""
-        seen = set()
+        seen: set[str] = set()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while text not in (shown := self.shown(frame)):
             assert time.monotonic() < deadline, f"{text} never came: {seen}"

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dropbox.serving.pace import TooSlow
 from keys.languages import LANGUAGES
 from keys.terms import Limits
 from tests.dropbox.source.site import BOUNDARY, Sent, Site, Upload, form_fields, multipart
@@ -236,6 +237,28 @@ def test_a_break_between_files_is_told_too(site: Site) -> None:
 def test_an_end_without_the_last_boundary_is_a_break(site: Site) -> None:
     sent, _ = cut_body(site, lambda body: len(body) - 4)
     assert contents(site, sent)[1][2]
+
+
+class TooLittle(io.BytesIO):
+    """A body that gets so slow that the worker gives it up."""
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        count = super().readinto(buffer)
+        if not count:
+            raise TooSlow("Too little arrived for too long.")
+        return count
+
+
+@pytest.mark.parametrize(
+    ("within", "status", "said"), [("เปิดซอง", 408, "Too little arrived"), ("1" * 99, 200, "Broke off")]
+)
+def test_a_body_that_is_too_slow_is_a_break_too(site: Site, within: str, status: int, said: str) -> None:
+    visitor = site.visitor("en")
+    name, address = visitor.open_form()
+    body = multipart(form_fields(TEXT, [1], name=name.text), [Upload("a", b"1" * 50_000)])
+    response = visitor.stream(address, TooLittle(body[: body.index(within.encode()) + 40]), len(body))
+    assert response.status_code == status and said in response.text
+    assert len(site.tips()) == (status == 200)
 
 
 # What is refused.
