@@ -143,7 +143,7 @@ class Browser:
         """Press the button that deletes the first reply of the mailbox."""
         page = self.inbox().text
         reply = re.search(r'<button name="reply" value="([^"]*)"', page)
-        assert reply, page
+        assert reply, "the mailbox shows no reply"
         body = f"token={hidden(page, 'token')}&reply={html.unescape(reply[1])}".encode()
         return self.request("POST", f"{self.inbox_path}/delete", body, URL_ENCODED)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -12,3 +13,12 @@ def premises(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Premises]:
     """A server that runs, shared by the tests of one module."""
     with Premises(tmp_path_factory.mktemp("box")).running() as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def seed(request: pytest.FixtureRequest) -> int:
+    """The seed of everything random that a test decides: scripts/test's, or another each time; printed on failure."""
+    given = request.config.getoption("--hypothesis-seed", default=None)
+    seed = int(given) if given is not None else random.randrange(1 << 32)
+    print(f"seed of the promises: {seed} (again with --hypothesis-seed={seed})")
+    return seed

@@ -12,6 +12,7 @@ another clock or for a fault that a test must be able to find.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -258,8 +259,17 @@ class Premises:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(20)
-        wait_until(lambda: all(gone(pid) for pid in pids), "every process has ended")
+        wait_until(lambda: all(gone(pid) for pid in pids) and self._is_free(), "every process has ended")
         self.process = None
+
+    def _is_free(self) -> bool:
+        """Whether no thread of any process holds the data folder's lock any more."""
+        with (self.home.data / "cells.slab").open("rb") as slab:
+            try:
+                fcntl.flock(slab, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
 
     def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
         """Ask the server to end, and return its exit code."""
