@@ -117,8 +117,17 @@ def show_facts(facts: dict[str, object], *, title: str | None = None) -> None:
 
 
 def show_json(value: object) -> None:
-    """Print one JSON value to standard output, for programs."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True))
+    """Print one JSON value to standard output, for programs. What could command a terminal is escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
+    print(
+        "".join(
+            character if character == "\n" or not _commands(character) else _escaped(character) for character in text
+        )
+    )
+
+
+def _escaped(character: str) -> str:
+    return json.dumps(character)[1:-1]
 
 
 def with_json(command: _F) -> _F:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from urllib.parse import unquote_to_bytes
 
 from dropbox.serving.answer import Request
 from dropbox.serving.head import Head
@@ -49,7 +50,7 @@ class Lane:
 class Route:
     """A line of the table that chooses lanes: the first that fits a request names its lane.
 
-    `path` is compared with the path as sent. A `*` stands for one step of it, and at its end for whatever follows. The
+    `path` is compared with the decoded path. A `*` stands for one step of it, and at its end for whatever follows. The
     announced length of the body must be `over_bytes` or more.
     """
 
@@ -61,7 +62,9 @@ class Route:
     def fits(self, head: Head) -> bool:
         if head.method not in self.methods or head.length < self.over_bytes:
             return False
-        return _pattern(self.path).fullmatch(head.path) is not None
+        # Decoded, as the application will see it: an escape must not lead around a lane.
+        path = unquote_to_bytes(head.path).decode("latin-1")
+        return _pattern(self.path).fullmatch(path) is not None
 
 
 @cache
@@ -69,7 +72,7 @@ def _pattern(path: str) -> re.Pattern[str]:
     """Turn a route's path into a pattern. Called with the few paths of the plan."""
     beginning = path.endswith("*")
     steps = "[^/]*".join(map(re.escape, path.removesuffix("*").split("*")))
-    return re.compile(steps + (".*" if beginning else ""))
+    return re.compile(steps + (".*" if beginning else ""), re.DOTALL)
 
 
 class LanePool:

@@ -64,7 +64,7 @@ def serve(
     """
     _allow_open_files(plan.limits.open_files)
     silence_tracebacks()
-    _prepare_run_folder(plan.run_folder)
+    _prepare_run_folder(plan.run_folder, plan.group)
     for site in plan.sites:
         _prepare_socket_folder(site.socket, plan.group)
     with _alone(plan.run_folder):
@@ -153,7 +153,9 @@ class _Service(BaseApplication):
             _give_to_group(site.socket, self.shared.plan.group)
         self._crews.take_signals(server)
         facts = {"pid": os.getpid(), "memory": memory.report().as_dict()}
-        (self.shared.plan.run_folder / STANDING_NAME).write_text(json.dumps(facts))
+        standing_file = self.shared.plan.run_folder / STANDING_NAME
+        standing_file.touch(mode=0o600)
+        standing_file.write_text(json.dumps(facts))
         self._on_ready()
 
 
@@ -188,11 +190,13 @@ def _allow_open_files(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (goal, hard))
 
 
-def _prepare_run_folder(folder: Path) -> None:
+def _prepare_run_folder(folder: Path, group: str | None) -> None:
+    """Make it ours alone, but for the group that must pass through it to the sockets."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.geteuid():
         raise Misconfigured("The server's run folder belongs to another user.", "Give it to the user of the server.")
-    folder.chmod(0o700)
+    folder.chmod(0o700 if group is None else SOCKET_FOLDER_MODE)
+    _give_to_group(folder, group)
 
 
 def _prepare_socket_folder(socket_path: Path, group: str | None) -> None:

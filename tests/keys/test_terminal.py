@@ -184,3 +184,10 @@ def test_a_closed_descriptor_is_told() -> None:
         pass
     with pytest.raises(Misconfigured):
         Passphrases(number).ask("the key")
+
+
+def test_json_can_not_command_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.show_json({"text": "\x9b31m\u202e ก็ \U000e0001"})
+    printed = capsys.readouterr().out
+    assert not {"\x9b", "\u202e", "\U000e0001"} & set(printed) and "ก็" in printed
+    assert json.loads(printed) == {"text": "\x9b31m\u202e ก็ \U000e0001"}

@@ -51,6 +51,7 @@ def offer(pool: LanePool, connection: socket.socket, circuit: int | None = None)
         (Route("files", "/send"), head_of("GET", "/send"), False),
         (Route("files", "/send"), head_of("POST", "/send/x"), False),
         (Route("files", "/send*"), head_of("POST", "/send/x"), True),
+        (Route("files", "/send"), head_of("POST", "/s%65nd"), True),
         (Route("files", "/send", over_bytes=100), head_of("POST", "/send", 99), False),
         (Route("files", "/send", over_bytes=100), head_of("POST", "/send", 100), True),
         (Route("files", "/file/*", frozenset({"GET"})), head_of("GET", "/file/1"), True),
