@@ -21,7 +21,7 @@ from journalist_station.vault import confirming, epochs, inner, journal
 from journalist_station.vault.database import KEY_BYTES, Database, facts
 from journalist_station.vault.database import tips as rows
 from journalist_station.vault.items import FOLDER as ITEMS
-from journalist_station.vault.items import sync_folder
+from journalist_station.vault.items import full_disk_told, sync_folder
 from journalist_station.vault.lock import Lock, Stretching
 from journalist_station.vault.vault import DATABASE, Vault, make_folders
 from keys import age
@@ -59,6 +59,7 @@ def write(vault: Vault, passphrase: str, path: Path, now: int) -> Backup:
     Raises:
         NotAuthentic: the passphrase is wrong.
         Misconfigured: another program is working with the vault.
+        NoRoom: the disk is full; an older backup stays.
     """
     key = Lock.read(vault.folder).open(passphrase)
     with vault.exclusive():
@@ -73,7 +74,7 @@ def write(vault: Vault, passphrase: str, path: Path, now: int) -> Backup:
         temporary = path.with_name(f".{path.name}.{vault.randomness(4).hex()}")
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with open(os.open(temporary, flags, 0o600), "wb", buffering=_BUFFER_BYTES) as file:
+            with full_disk_told(), open(os.open(temporary, flags, 0o600), "wb", buffering=_BUFFER_BYTES) as file:
                 sealer = age.sealer(file, [vault.backup_recipient], vault.randomness)
                 _archive(vault, key, files, sealer)
                 sealer.finish()

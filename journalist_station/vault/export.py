@@ -24,7 +24,7 @@ from journalist_station.vault import assembling, journal, threads
 from journalist_station.vault.database import post
 from journalist_station.vault.database import tips as rows
 from journalist_station.vault.database.tips import ItemState, ThreadRow
-from journalist_station.vault.items import sync_folder
+from journalist_station.vault.items import full_disk_told, sync_folder
 from journalist_station.vault.safenames import folded, part_name, safe_name, unused_name
 from journalist_station.vault.threads import FileFacts, Tip
 from journalist_station.vault.vault import Vault
@@ -49,6 +49,7 @@ def export_thread(vault: Vault, thread: ThreadRow, target: Path, now: int) -> Ex
         Misconfigured: there is no folder `target`.
         Refused: an export of that name is there already.
         NotAuthentic: a file of the vault is damaged; nothing was written.
+        NoRoom: the disk is full; nothing was written.
     """
     name = threads.name_of(vault, thread).en
     messages = [threads.read_tip(vault, row) for row in rows.messages(vault.database, thread.number)]
@@ -171,7 +172,7 @@ def text_of(tip: Tip) -> str:
 def _write(path: Path, pieces: Iterable[bytes]) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     size = 0
-    with open(os.open(path, flags, 0o600), "wb") as file:
+    with full_disk_told(), open(os.open(path, flags, 0o600), "wb") as file:
         for piece in pieces:
             file.write(piece)
             size += len(piece)

@@ -120,8 +120,11 @@ class _Import:
         self._vault.files.sweep(tip_rows.all_files(self._database))
         threads_before = len(tip_rows.threads(self._database))
         for stick in self._sticks:
-            for server in stick.servers():
+            servers = stick.servers()
+            for server in servers:
                 self._take_word(stick, server)
+            if not servers:
+                self._report.warnings.append(f"There is nothing from a courier on {stick.folder.name!r}.")
         batches = list(self._batches())
         self._total = sum(len(batch.cells) for batch in batches) * CELL_BYTES
         if batches:

@@ -8,6 +8,7 @@ renamed; a name that no row knows is left over from a broken act, and `sweep` ta
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from typing import BinaryIO
 
 from keys import age
 from keys.age import HybridIdentity, StreamOpener
-from keys.errors import Misconfigured, NotAuthentic
+from keys.errors import Misconfigured, NoRoom, NotAuthentic
 from keys.primitives import KEY_BYTES, Randomness
 
 FOLDER = "items"
@@ -48,7 +49,11 @@ class ItemFiles:
         return self._randomness(KEY_BYTES)
 
     def write(self, secret: bytes) -> FileWriter:
-        """Begin a file sealed to an item's secret. Nothing of it stands under its name before `commit`."""
+        """Begin a file sealed to an item's secret. Nothing of it stands under its name before `commit`.
+
+        Raises:
+            NoRoom: from the writer, when the disk is full; nothing remains.
+        """
         return FileWriter(self._folder, secret, self._randomness)
 
     @contextlib.contextmanager
@@ -121,19 +126,21 @@ class FileWriter:
         """Add content. The memory of `data` must not change before the next write or commit."""
         self._size += len(data)
         self._hash.update(data)
-        self._sealer.write(data)
+        with full_disk_told():
+            self._sealer.write(data)
 
     def commit(self) -> SealedFile:
         """Finish the file: fsynced under its name, the folder fsynced too. It counts once a row names it."""
-        self._sealer.finish()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        folder = self._folder / self._name[:2]
-        folder.mkdir(mode=0o700, exist_ok=True)
-        os.rename(self._temporary, folder / self._name)
-        for changed in (folder, self._folder):
-            sync_folder(changed)
+        with full_disk_told():
+            self._sealer.finish()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            folder = self._folder / self._name[:2]
+            folder.mkdir(mode=0o700, exist_ok=True)
+            os.rename(self._temporary, folder / self._name)
+            for changed in (folder, self._folder):
+                sync_folder(changed)
         self._committed = True
         digest = self._hash.digest()
         self._hash.stop()
@@ -176,6 +183,17 @@ class _Hash:
         if self._running is not None:
             self._running.result()
             self._running = None
+
+
+@contextlib.contextmanager
+def full_disk_told() -> Iterator[None]:
+    """Turn the system's word that a disk is full into this project's. Raises: NoRoom."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoRoom("There is no room left on the disk.", "Make room, and run the command again.") from error
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from journalist_station.vault.database import tips as tip_rows
 from journalist_station.vault.database.cells import Fate
 from journalist_station.vault.database.post import ReplyRow
 from journalist_station.vault.database.tips import ItemState, RunRow, ThreadRow
+from journalist_station.vault.items import SealedFile
 from journalist_station.vault.vault import Vault
 from keys import cell as cells
 from keys import mailbox, reply
@@ -50,7 +52,8 @@ def queue(
     Raises:
         Refused: the source wants no answer, or there is nothing in the reply.
         Malformed: text, state or attachments can't stand in a reply.
-        NoRoom: it is larger than the manifest allows, or the thread's places of this week are used up.
+        NoRoom: it is larger than the manifest allows, the thread's places of this week are used up, or the disk is.
+        Misconfigured: it has attachments, and another program is importing.
     """
     if thread.root is None:
         raise Refused("This source left no mailbox: it can't be answered.", "Publish a bulletin, if you must say it.")
@@ -69,26 +72,30 @@ def queue(
             f"All {limits.reply_slots} places for replies to this source are used up this week.",
             "Wait until Monday, or put it all into one reply.",
         )
-    secrets = [vault.files.new_secret() for _ in attachments]
-    sealed = []
-    for each, secret in zip(attachments, secrets, strict=True):
-        with vault.files.write(secret) as writer:
-            writer.write(each.content)
-            sealed.append(writer.commit())
-    with vault.database.transaction():
-        number = post.add_reply(vault.database, thread.number, now, False, language, text, state)
-        for each, secret, file in zip(attachments, secrets, sealed, strict=True):
-            item = tip_rows.add_item(
-                vault.database,
-                secret,
-                ItemState.WHOLE,
-                reply=number,
-                name=each.name.encode(),
-                type=each.type.encode(),
-            )
-            tip_rows.add_run(vault.database, RunRow(file.name, item, b"", file.size, file.sha256))
-        journal.record(vault.database, now, "reply", thread=thread.number, reply=number, state=state)
+    # An import sweeps files away that no row names yet.
+    with vault.exclusive() if attachments else contextlib.nullcontext():
+        sealed = [_seal_attachment(vault, each) for each in attachments]
+        with vault.database.transaction():
+            number = post.add_reply(vault.database, thread.number, now, False, language, text, state)
+            for each, (secret, file) in zip(attachments, sealed, strict=True):
+                item = tip_rows.add_item(
+                    vault.database,
+                    secret,
+                    ItemState.WHOLE,
+                    reply=number,
+                    name=each.name.encode(),
+                    type=each.type.encode(),
+                )
+                tip_rows.add_run(vault.database, RunRow(file.name, item, b"", file.size, file.sha256))
+            journal.record(vault.database, now, "reply", thread=thread.number, reply=number, state=state)
     return number
+
+
+def _seal_attachment(vault: Vault, attachment: Attachment) -> tuple[bytes, SealedFile]:
+    secret = vault.files.new_secret()
+    with vault.files.write(secret) as writer:
+        writer.write(attachment.content)
+        return secret, writer.commit()
 
 
 def queue_opened(vault: Vault, now: int) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -14,7 +15,7 @@ from keys import bundle, cell
 from keys import tip as tips
 from keys.bundle import CELL_BYTES
 from keys.cell import Flags, Head, Kind, Sealer
-from keys.errors import Malformed, NotAuthentic, NotForUs, Stale
+from keys.errors import Malformed, NoRoom, NotAuthentic, NotForUs, Stale
 from keys.inventory import CellId
 from keys.tip import Mailbox
 from tests.simulators import seen
@@ -582,6 +583,32 @@ def test_words_are_found_in_messages_and_file_names(station: Station, box: DropB
         "": [thai, english],
     }.items():
         assert tip_rows.search(database, query) == sorted(found), query
+
+
+def test_a_full_disk_loses_nothing(
+    station: Station, box: DropBox, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.send(source, THAI, [File("small", b"s"), File("large", LARGE)])
+    box.fill(station.stick())
+    written = 0
+    real = os.fsync
+
+    def full(descriptor: int) -> None:
+        nonlocal written
+        if "/items/" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            written += 1
+            if written > 1:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(NoRoom):
+        station.take(station.stick())
+    monkeypatch.undo()
+    assert seen.only(station.vault).text == THAI
+    station.take(station.stick())
+    assert [file.content for file in seen.only(station.vault).files] == [b"s", LARGE]
+    assert _files_on_disk(station) == tip_rows.all_files(station.vault.database)
 
 
 def _files_on_disk(station: Station) -> frozenset[str]:

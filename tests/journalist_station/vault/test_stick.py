@@ -147,6 +147,7 @@ def test_no_stick_at_all(tmp_path: Path) -> None:
 def test_an_empty_stick_brings_nothing(station: Station) -> None:
     report = station.take(station.stick())
     assert (report.cells, report.problems, report.inventories) == (0, [], {})
+    assert any("nothing from a courier" in warning for warning in report.warnings)
 
 
 def test_several_signatures_in_one_file() -> None:
