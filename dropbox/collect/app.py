@@ -126,7 +126,10 @@ def _refusal(error: DropBoxError, status: int) -> Response:
 
 
 def _body(most: int) -> bytes:
-    data = request.stream.read(most + 1)
+    """Read a whole body, which comes in pieces over Tor. Raises: Malformed: it is longer than `most`."""
+    data = bytearray()
+    while piece := request.stream.read(most + 1 - len(data)):
+        data += piece
     if len(data) > most:
         raise Malformed("The request is too long.")
     return bytes(data)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO, RawIOBase
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -200,6 +202,34 @@ def test_cells_come_in_the_order_asked_for(office: Office) -> None:
 
     assert answer.status_code == 200
     assert answer.data == b"".join(office.store.read(each) for each in asked)
+    assert answer.content_length == 3 * CELL_BYTES
+
+
+class Dribble(RawIOBase):
+    """A body that arrives as it does over Tor: piece by piece."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = BytesIO(body)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        return self._body.readinto(memoryview(buffer)[:50])
+
+
+def test_a_request_that_comes_in_pieces_is_read_whole(office: Office) -> None:
+    ids = office.fill(3)
+    visit = office.visit()
+    body = u32(0) + b"".join(ids)
+
+    answer = office.app.test_client().post(
+        "/v1/cells",
+        headers={"Authorization": f"Bearer {visit.token}"},
+        environ_overrides={"wsgi.input": Dribble(body), "CONTENT_LENGTH": str(len(body))},
+    )
+
+    assert answer.status_code == 200
     assert answer.content_length == 3 * CELL_BYTES
 
 
