@@ -302,7 +302,7 @@ def _addresses(onions: Path) -> tuple[OnionAddress, OnionAddress]:
 
 
 def _tor(control: Path) -> Tor:
-    return Tor.connect(control, Deadline(3))
+    return Tor.connect(control, Deadline(1))
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

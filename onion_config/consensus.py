@@ -20,6 +20,12 @@ USABLE_SECONDS = 23 * 3600
 """tor takes a consensus as reasonably live for 24 hours after it expired."""
 
 
+def announced(folder: Path) -> int:
+    """How many relays have told the authority in this folder who they are, itself included."""
+    texts = (_read(folder / name) for name in ("cached-descriptors", "cached-descriptors.new"))
+    return len({name for text in texts for name in re.findall(r"^router (\w+) ", text, re.MULTILINE)})
+
+
 def members(folder: Path) -> int:
     """How many relays the tor in this folder knows as running and fit for everything an onion service needs."""
     text = _read(folder / _CONSENSUS_FILE)

@@ -198,6 +198,10 @@ class Tor:
         """
         self._ask("SIGNAL NEWNYM")
 
+    def end(self) -> None:
+        """Make tor end at once. Raises: Misconfigured: it has gone already."""
+        self._ask("SIGNAL HALT")
+
     def reload(self) -> None:
         """Make tor read its configuration and client keys again. Raises: Misconfigured: tor has gone."""
         self._ask("SIGNAL RELOAD")

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -26,13 +26,13 @@ from onion_config.network_plan import AUTHORITIES, CLIENT, RELAYS, SERVICE, Plan
 from onion_config.private_files import private_folder, write_private
 from onion_config.programs import find_program
 from onion_config.tor_process import TorProcess, stop_all
-from onion_config.torrc import VOTING_INTERVAL_SECONDS, Node, OnionService, TestingNetwork
+from onion_config.torrc import VOTING_INTERVAL_SECONDS, LoopbackNetwork, Node, OnionService
 
 START_SECONDS: Final = 180.0
 """How long a first start may take. Usual are 15 seconds, and 6 for a second start; a missed vote costs 20."""
 
-_FIRST_VOTE_SECONDS: Final = 10
-"""When the authorities agree, after the start: voting takes four seconds, announcing the relays up to six."""
+_VOTE_SECONDS: Final = 7
+"""From the word to vote until the authorities agree: four seconds of voting, three for the word to go round."""
 
 PLAN_FILE: Final = "network.json"
 
@@ -77,7 +77,7 @@ class PrivateNetwork:
         self._clock = clock
         self._processes: dict[str, TorProcess] = {}
         self._plan: Plan | None = None
-        self._network: TestingNetwork | None = None
+        self._network: LoopbackNetwork | None = None
         self._lock: int | None = None
 
     def __enter__(self) -> Self:
@@ -177,14 +177,13 @@ class PrivateNetwork:
         find_program("tor")
         private_folder(self._folder)
         for name in (SERVICE, *self._client_names):
-            self._torrc_of(name, TestingNetwork(()), 1)  # So that paths are refused before anything runs.
+            self._torrc_of(name, LoopbackNetwork(()), 1)  # So that paths are refused before anything runs.
         self._take_lock()
         progress("making the authorities' keys", 0.0)
         plan = self._settle_ports()
         authorities = self._authorities(plan, self._clock())
-        now = self._clock()  # Anew: making keys takes seconds.
-        self._network = TestingNetwork(authorities, int(now + _FIRST_VOTE_SECONDS) % VOTING_INTERVAL_SECONDS)
-        if self._remembers(now):
+        self._network = LoopbackNetwork(authorities, self._agreed_in(VOTING_INTERVAL_SECONDS - 1))
+        if self._remembers(self._clock()):
             progress("starting, with what the last run has learnt", 0.2)
         else:
             self._agree(deadline, progress)
@@ -193,27 +192,46 @@ class PrivateNetwork:
                 self._launch(name)
 
     def _agree(self, deadline: Deadline, progress: Progress) -> None:
-        """Start authorities and relays, wait for a consensus that names all, and hand it to the others."""
+        """Start authorities and relays, wait for a consensus that names all, and hand it to the others.
+
+        The authorities are told to vote when all relays have announced themselves: a vote that comes too early names
+        some of them only, and the next one comes 20 seconds later.
+        """
         for name in self._everyone():
             consensus.forget(self._node(name).folder)
         for name in AUTHORITIES + RELAYS:
             self._launch(name)
-        began = deadline.left
-        folders = [self._node(name).folder for name in AUTHORITIES]
-
-        def agreed() -> bool:
-            self.check()
-            progress("waiting for the authorities to agree", min(0.2 + (began - deadline.left) / 20, 0.7))
-            return all(map(_is_whole, folders))
-
-        if not deadline.until(agreed):
-            behind = next(name for name, folder in zip(AUTHORITIES, folders, strict=True) if not _is_whole(folder))
-            raise self._failed(behind, "The authorities didn't agree on a full network in time.")
+        self._all_authorities("have heard of every relay", _has_heard_of_all, deadline, progress, 0.3)
+        self._vote_now()
+        self._all_authorities("agree on a full network", _is_whole, deadline, progress, 0.5)
         for name in RELAYS:
             self._processes[name].reload()  # They asked too early, and would ask again only after a while.
         for name in (SERVICE, *self._client_names):
             private_folder(self._node(name).folder)
-            consensus.copy(folders[0], self._node(name).folder)
+            consensus.copy(self._node(AUTHORITIES[0]).folder, self._node(name).folder)
+
+    def _vote_now(self) -> None:
+        self._network = replace(self._started(), voting_offset=self._agreed_in(_VOTE_SECONDS))
+        for name in AUTHORITIES:
+            self._processes[name].reload(self._torrc_of(name, self._network))
+
+    def _agreed_in(self, seconds: int) -> int:
+        """The voting offset with which the authorities agree in so many seconds."""
+        return int(self._clock() + seconds) % VOTING_INTERVAL_SECONDS
+
+    def _all_authorities(
+        self, what: str, condition: Callable[[Path], bool], deadline: Deadline, progress: Progress, done: float
+    ) -> None:
+        folders = {name: self._node(name).folder for name in AUTHORITIES}
+
+        def hold() -> bool:
+            self.check()
+            progress(f"waiting until the authorities {what}", done)
+            return all(map(condition, folders.values()))
+
+        if not deadline.until(hold):
+            behind = next((name for name, folder in folders.items() if not condition(folder)), AUTHORITIES[0])
+            raise self._failed(behind, f"The authorities didn't {what} in time.")
 
     def _connect(self, name: str, deadline: Deadline, progress: Progress) -> None:
         def check_and_tell(what: str, done: float) -> None:
@@ -228,14 +246,11 @@ class PrivateNetwork:
             raise self._failed(name, error.message) from error
 
     def _launch(self, name: str) -> None:
-        network = self._network
-        if network is None:
-            raise RuntimeError("the network was not started")
         process = TorProcess(self._node(name))
         self._processes[name] = process
-        process.start(self._torrc_of(name, network))
+        process.start(self._torrc_of(name, self._started()))
 
-    def _torrc_of(self, name: str, network: TestingNetwork, socks_port: int | None = None) -> str:
+    def _torrc_of(self, name: str, network: LoopbackNetwork, socks_port: int | None = None) -> str:
         node = self._node(name)
         if name == SERVICE:
             return torrc.server(node, self._services, network)
@@ -284,6 +299,11 @@ class PrivateNetwork:
             raise KeyError("the network was not started")
         return self._plan
 
+    def _started(self) -> LoopbackNetwork:
+        if self._network is None:
+            raise RuntimeError("the network was not started")
+        return self._network
+
     def _everyone(self) -> tuple[str, ...]:
         return (*AUTHORITIES, *RELAYS, SERVICE, *self._client_names)
 
@@ -310,7 +330,7 @@ class PrivateNetwork:
         return error
 
 
-def known_to(folder: Path, now: float) -> TestingNetwork:
+def known_to(folder: Path, now: float) -> LoopbackNetwork:
     """The network that was started in this folder before, as a tor that is to join it must know it.
 
     Raises:
@@ -324,7 +344,11 @@ def known_to(folder: Path, now: float) -> TestingNetwork:
         )
     plan = network_plan.parse(plan_file.read_bytes())
     nodes = [Node(name, folder.absolute() / name) for name in AUTHORITIES]
-    return TestingNetwork(tuple(authority.prepare(node, plan.relays[node.name], now) for node in nodes))
+    return LoopbackNetwork(tuple(authority.prepare(node, plan.relays[node.name], now) for node in nodes))
+
+
+def _has_heard_of_all(folder: Path) -> bool:
+    return consensus.announced(folder) >= len(AUTHORITIES + RELAYS)
 
 
 def _is_whole(folder: Path) -> bool:

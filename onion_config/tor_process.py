@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -58,11 +58,18 @@ class TorProcess:
             )
 
     @property
+    def pid(self) -> int | None:
+        """Its number while it is ours, for tests and for `ps`."""
+        return self._process.pid if self._process else None
+
+    @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def reload(self) -> None:
-        """Make it read its configuration, and retry downloads at once."""
+    def reload(self, torrc: str | None = None) -> None:
+        """Make it read its configuration, a new one if given, and retry downloads at once."""
+        if torrc is not None:
+            write_private(self.node.folder / "torrc", torrc.encode())
         if self._process is not None and self.is_running:
             self._process.send_signal(signal.SIGHUP)
 
@@ -96,11 +103,11 @@ def empty_torrc(folder: Path) -> Path:
     return path
 
 
-def stop_all(processes: Iterable[TorProcess]) -> None:
-    """End them all: by asking, then by force (tor's authorities now and then ignore the question: measured)."""
+def stop_all(processes: Collection[TorProcess], grace_seconds: float = _GRACE_SECONDS) -> None:
+    """End them all: by asking, then by force (tor's relays now and then ignore the question: measured)."""
     running = [each for each in processes if each.is_running]
     for each in running:
         each.terminate()
-    Deadline(_GRACE_SECONDS).until(lambda: not any(each.is_running for each in running))
+    Deadline(grace_seconds).until(lambda: not any(each.is_running for each in running))
     for each in processes:
         each.kill()

@@ -69,7 +69,7 @@ class Authority:
 
 
 @dataclass(frozen=True, slots=True)
-class TestingNetwork:
+class LoopbackNetwork:
     """A private network on loopback.
 
     Args:
@@ -81,7 +81,7 @@ class TestingNetwork:
     voting_offset: int = 0
 
 
-def server(node: Node, services: Sequence[OnionService], network: TestingNetwork | None = None) -> str:
+def server(node: Node, services: Sequence[OnionService], network: LoopbackNetwork | None = None) -> str:
     """The torrc of the drop box: its onion services, on the public network when no other is given.
 
     No log of how busy the services are (tor's heartbeat), no SOCKS port.
@@ -95,7 +95,7 @@ def server(node: Node, services: Sequence[OnionService], network: TestingNetwork
     return _text("The onion services of a drop box.", lines)
 
 
-def client(node: Node, socks_port: int, auth_folder: Path, network: TestingNetwork | None = None) -> str:
+def client(node: Node, socks_port: int, auth_folder: Path, network: LoopbackNetwork | None = None) -> str:
     """The torrc of a visitor or a courier: a SOCKS port on loopback, and the client keys in `auth_folder`.
 
     Raises:
@@ -107,12 +107,12 @@ def client(node: Node, socks_port: int, auth_folder: Path, network: TestingNetwo
     )
 
 
-def relay(node: Node, or_port: int, dir_port: int, network: TestingNetwork) -> str:
+def relay(node: Node, or_port: int, dir_port: int, network: LoopbackNetwork) -> str:
     """The torrc of a relay of a private network. Raises: Misconfigured: as `server`."""
     return _text("A relay of a private network.", _common(node, network) + _relay(node, or_port, dir_port))
 
 
-def authority(node: Node, or_port: int, dir_port: int, network: TestingNetwork) -> str:
+def authority(node: Node, or_port: int, dir_port: int, network: LoopbackNetwork) -> str:
     """The torrc of a directory authority of a private network. Raises: Misconfigured: as `server`."""
     return _text(
         "A directory authority of a private network.",
@@ -120,7 +120,7 @@ def authority(node: Node, or_port: int, dir_port: int, network: TestingNetwork) 
     )
 
 
-def network_lines(network: TestingNetwork) -> list[str]:
+def network_lines(network: LoopbackNetwork) -> list[str]:
     """What makes a tor part of this private network, and of no other."""
     return [
         "TestingTorNetwork 1",
@@ -155,7 +155,7 @@ def quoted(path: Path) -> str:
     return text if _PLAIN_PATH.fullmatch(text) else f'"{text}"'
 
 
-def _common(node: Node, network: TestingNetwork | None) -> list[str]:
+def _common(node: Node, network: LoopbackNetwork | None) -> list[str]:
     log = quoted(node.log)
     return [
         f"DataDirectory {quoted(node.folder)}",
@@ -199,7 +199,7 @@ def _relay(node: Node, or_port: int, dir_port: int) -> list[str]:
     ]
 
 
-def _voting(network: TestingNetwork) -> list[str]:
+def _voting(network: LoopbackNetwork) -> list[str]:
     """Every interval is the same from the first: onion services reckon their time periods by it.
 
     A first consensus that stood for another time would let service and visitor look in different places.
