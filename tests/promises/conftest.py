@@ -22,3 +22,15 @@ def seed(request: pytest.FixtureRequest) -> int:
     seed = int(given) if given is not None else random.randrange(1 << 32)
     print(f"seed of the promises: {seed} (again with --hypothesis-seed={seed})")
     return seed
+
+
+@pytest.fixture
+def unharmed(premises: Premises) -> Iterator[None]:
+    """Whatever a test did: nothing was stored, and every process that served before serves still."""
+    records, pids = premises.records(), premises.pids()
+    yield
+    assert premises.answers()
+    assert premises.records() == records
+    assert premises.pids() == pids
+    assert not premises.headers_in_free_slots()
+    assert "Traceback" not in premises.log()
