@@ -95,16 +95,23 @@ class Stick:
             for path in (self._top, self._inbound.parent, self._inbound, self._outbound):
                 _make_folder(path)
             self._take()
-            self._parts.salvage()
-            for path in sorted(self._outbound.iterdir()):
-                if path.name.startswith(_WIPING):
-                    _overwrite(path)
+            try:
+                self._finish()
+            except BaseException:
+                os.close(self._lock)
+                raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._lock)
+
+    def _finish(self) -> None:
+        self._parts.salvage()
+        for path in sorted(self._outbound.iterdir()):
+            if path.name.startswith(_WIPING):
+                _overwrite(path)
 
     def _take(self) -> None:
         self._lock = os.open(self._top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -93,10 +93,10 @@ class Answer:
     """The body of an answer, while it is read. `left` counts the bytes that are still to come."""
 
     def __init__(self, response: http.client.HTTPResponse) -> None:
-        """Raises: Malformed: the answer doesn't say how long it is."""
-        length = response.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdecimal() and len(length) < 16) or response.chunked:
-            raise Malformed("The server's answer doesn't say how long it is.")
+        """Raises: Cut: the answer doesn't say how long it is, as one whose head broke off."""
+        length, *more = response.headers.get_all("Content-Length") or [""]
+        if more or not (length.isascii() and length.isdecimal() and len(length) < 16) or response.chunked:
+            raise _broken()
         self._response = response
         self.left = int(length)
 
