@@ -137,10 +137,15 @@ class Standing:
     absent: tuple[tips.ClosingEntry, ...]
     """What the closing lists, and nothing has come of."""
 
+    contested: bool = False
+    """Another source claims this tip, and what they signed doesn't tell which of them sent the files."""
+
     @property
     def state(self) -> TipState:
         own = [file for file in self.files if file.row.parent is None]
-        if any(file.differs for file in own):
+        # Whoever else the tip was sealed to knows its id, and could have planted a file that the source never listed.
+        planted = (self.closed or self.closing is not None) and any(file.listed is None for file in own)
+        if self.contested or planted or any(file.differs for file in own):
             return TipState.DIFFERS
         if self.absent or any(file.row.state == ItemState.MISSING for file in own):
             return TipState.MISSING
@@ -182,9 +187,15 @@ def _standing(vault: Vault, row: MessageRow) -> Standing:
     closing = None if raw is None else tips.open_closing(raw, vault.network, row.tip, source)
     listed = {} if closing is None else {entry.item: entry for entry in closing.items}
     files = files_of(vault, row.tip, listed)
+    claims = {other.raw[: tips.SOURCE_BYTES] for other in rows.messages_of(vault.database, row.tip)} - {source}
+    rivals = [each for each in claims if rows.closing(vault.database, row.tip, each) is not None]
+    contested = bool(claims) and (closing is None or bool(rivals))
+    if claims:
+        # Files hang on the tip's id, which is all that a stranger knows: only what this source listed by digest is its.
+        files = tuple(file for file in files if file.listed is not None and file.sha256 == file.listed.sha256)
     here = {file.row.item for file in files}
     absent = tuple(entry for number, entry in listed.items() if number not in here)
-    return Standing(row.closed, closing, files, absent)
+    return Standing(row.closed, closing, files, absent, contested)
 
 
 def files_of(vault: Vault, tip: bytes, listed: dict[int, tips.ClosingEntry] | None = None) -> tuple[FileFacts, ...]:

@@ -425,7 +425,8 @@ class TestForgedMessages:
         assert [tip.text for tip in found[source.keys.public]] == ["mine"]
         assert [tip.text for tip in found[thief.keys.public]] == ["not mine"]
         assert found[source.keys.public][0].state == "complete"
-        assert found[thief.keys.public][0].state == "not-closed"
+        assert found[thief.keys.public][0].state == "differs"
+        assert found[thief.keys.public][0].files == ()
 
     def test_a_file_put_into_somebody_elses_tip_differs(
         self, newsroom: Newsroom, station: Station, box: DropBox, source: Source
@@ -434,6 +435,15 @@ class TestForgedMessages:
         del box.cells[sent.cells[1][0]]
         sealer = Sealer(box.recipients((1,)), box.geometry, newsroom.randomness)
         box.seal_item(sealer, sent.tip, 1, tips.file_head(b"f", b"") + b"planted")
+        station.fetch(box)
+        assert seen.only(station.vault).state == "differs"
+
+    def test_a_file_that_the_source_never_listed_is_not_passed_off_as_complete(
+        self, newsroom: Newsroom, station: Station, box: DropBox, source: Source
+    ) -> None:
+        sent = box.send(source, THAI, [File("f", b"genuine")])
+        sealer = Sealer(box.recipients((1,)), box.geometry, newsroom.randomness)
+        box.seal_item(sealer, sent.tip, 2, tips.file_head(b"g", b"") + b"planted")
         station.fetch(box)
         assert seen.only(station.vault).state == "differs"
 
