@@ -200,4 +200,6 @@ def _refuse(response: http.client.HTTPResponse) -> NoReturn:
     except Malformed:
         # Not the service's own words: it is starting, or has no place free for another courier.
         raise Cut(f"The drop box answered with status {status} and nothing else.", "Try again later.") from None
+    if "Retry-After" in response.headers:
+        raise Cut(f"The drop box says: {message}", hint)
     raise _BY_STATUS.get(status, Misconfigured)(f"The drop box says: {message}", hint)

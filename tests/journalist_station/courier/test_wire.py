@@ -75,6 +75,11 @@ def test_what_the_server_refuses_is_raised_as_what_it_is(
     assert raised.value.remedy == "What to do."
 
 
+def test_what_passes_by_itself_is_tried_again(tmp_path: Path) -> None:
+    with server(tmp_path, http(SAID, "503 Busy", Retry_After=5)) as wire, pytest.raises(Cut, match="What happened"):
+        wire.get("/", 100)
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>busy</html>", b"{}", to_json({"error": "", "hint": 1}), bytes(20_000)])
 def test_what_is_not_the_services_own_word_is_tried_again(tmp_path: Path, body: bytes) -> None:
     with server(tmp_path, http(body, "503 Busy")) as wire, pytest.raises(Cut, match="503"):
