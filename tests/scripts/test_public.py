@@ -63,7 +63,7 @@ def test_it_takes_an_open_real_box(onions: Path) -> None:
 
 
 def test_its_torrc_is_the_private_one_less_the_networks_lines(tmp_path: Path) -> None:
-    node, network = Node("dropbox", tmp_path), torrc.TestingNetwork((Authority("a", 1, 2, "3" * 40, "4" * 40),))
+    node, network = Node("dropbox", tmp_path), torrc.LoopbackNetwork((Authority("a", 1, 2, "3" * 40, "4" * 40),))
     services = public.services(tmp_path / "onions", tmp_path / "run")
     private = torrc.server(node, services, network).splitlines()
     theirs = torrc.network_lines(network)
