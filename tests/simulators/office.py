@@ -58,6 +58,22 @@ def acknowledging(ids: Iterable[bytes]) -> Entry:
     return EntryType.ACKNOWLEDGEMENT, b"".join(ids)
 
 
+def bundle_of(
+    newsroom: Newsroom,
+    desk: int,
+    entries: Sequence[Entry],
+    *,
+    first: int = 1,
+    signed_by: bytes | None = None,
+    **head: Any,
+) -> bytes:
+    """Return a desk's bundle with these entries, numbered from `first`, as its station would write it now."""
+    cells = sum(type_ is EntryType.CELL for type_, _ in entries)
+    now, week = newsroom.now, 7 * 86_400
+    said = OutboundHead(newsroom.network, desk, SERVER, first, len(entries), cells, now, now + 4 * week)
+    return b"".join(bundle.write_outbound(replace(said, **head), entries, signed_by or newsroom.desk_seed(desk)))
+
+
 class Office:
     """One server of a newsroom. `data` is its store's folder; its clock is the newsroom's."""
 
@@ -115,15 +131,8 @@ class Office:
     def mark(self, desk: int) -> int:
         return self.state.marks.get(desk, 0)
 
-    def bundle(
-        self, desk: int, entries: Sequence[Entry], *, first: int = 1, signed_by: bytes | None = None, **head: Any
-    ) -> bytes:
-        """Return a desk's bundle with these entries, numbered from `first`."""
-        cells = sum(type_ is EntryType.CELL for type_, _ in entries)
-        now, week = self.newsroom.now, 7 * 86_400
-        said = OutboundHead(self.newsroom.network, desk, SERVER, first, len(entries), cells, now, now + 4 * week)
-        seed = signed_by or self.newsroom.desk_seed(desk)
-        return b"".join(bundle.write_outbound(replace(said, **head), entries, seed))
+    def bundle(self, desk: int, entries: Sequence[Entry], **said: Any) -> bytes:
+        return bundle_of(self.newsroom, desk, entries, **said)
 
     def visit(self, courier: str = "carrier") -> Visit:
         """Return a courier that has logged in."""
