@@ -139,7 +139,8 @@ def start(folder: Path, onions: Path, source_socket: Path, collect_socket: Path,
     Prints its SOCKS port and the addresses once everything can be reached. Started again on the same folder, it has the
     same ports and takes seconds.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # A shell starts what it puts in the background deaf to Ctrl-C.
+        signal.signal(number, _interrupt)
     addresses = _addresses(onions)
     net = PrivateNetwork(folder, _services(onions, source_socket, collect_socket))
     try:
@@ -319,7 +320,9 @@ def _show(facts: dict[str, object], as_json: bool) -> None:
 @contextmanager
 def _bar() -> Iterator[Progress]:
     """A bar on standard error, where somebody is looking."""
-    with Bar(TextColumn("{task.description}"), BarColumn(), console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn())
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("starting", total=1.0)
         yield lambda what, done: bar.update(task, description=what, completed=done)
 

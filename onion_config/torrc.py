@@ -2,7 +2,7 @@
 
 `server` is the one that matters most: the same lines serve the public Tor network and a private one, and the private
 text is the public one with the network's lines added, nothing else. So what the tests run is what a newsroom runs.
-The words are those of tor's manual; the lines of the private network are measured (docs/adr).
+The words are those of tor's manual; those of the private network are measured (docs/adr/0010).
 """
 
 from __future__ import annotations

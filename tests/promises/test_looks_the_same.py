@@ -220,13 +220,13 @@ def unused(season: Season) -> dict[str, bytes]:
     """Return all bytes of the folder that are neither a stored cell, nor its record, nor the documents' own."""
     taken = season.history.premises.records()
     free = [slot for slot in range(SLOTS) if slot not in taken]
-    index, slab, documents = (season.files[name] for name in ("cells.index", "cells.slab", "documents"))
+    index, slab, documents = (memoryview(season.files[name]) for name in ("cells.index", "cells.slab", "documents"))
     return {
         "free records": b"".join(index[slot * RECORD_BYTES : (slot + 1) * RECORD_BYTES] for slot in free),
-        "free slots' beginnings": b"".join(slab[slot * CELL_BYTES :][:32_768] for slot in free),
+        "free slots' beginnings": b"".join(slab[slot * CELL_BYTES :][:4_096] for slot in free),
         "free slots' ends": b"".join(slab[(slot + 1) * CELL_BYTES - 4_096 :][:4_096] for slot in free),
         "redo": season.files["redo"],
-        "behind the documents": documents[HEAD_BYTES + int.from_bytes(documents[:4]) :],
+        "behind the documents": bytes(documents[HEAD_BYTES + int.from_bytes(documents[:4]) :]),
     }
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import random
 import re
 import signal
 import termios
 import threading
-import time
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -163,6 +163,7 @@ class Uploader:
     files: list[Upload] = field(default_factory=list)
     form: Form | None = None
     answer: Answer | None = None
+    sent: int = 0
 
     def __post_init__(self) -> None:
         sizes = self.chance.choices([0, 500, 40_000, 300_000, 900_000], k=self.chance.randint(0, 3))
@@ -173,13 +174,11 @@ class Uploader:
         with contextlib.suppress(OSError, IndexError, AssertionError):
             self.form = browser.open_form()
             body = browser.body(self.form, self.text, self.files)
-            with browser.begin("POST", self.form.address, b"", max(len(body), 0), MULTIPART) as visit:
-                at = 0
-                while at < len(body):
-                    size = self.chance.choice([3_000, 60_000, 250_000])
-                    visit.send(body[at : at + size])
-                    at += size
-                    time.sleep(self.chance.choice([0.0, 0.0, 0.005]))
+            with browser.begin("POST", self.form.address, b"", len(body), MULTIPART) as visit:
+                while self.sent < len(body):
+                    piece = body[self.sent : self.sent + self.chance.choice([3_000, 60_000, 250_000])]
+                    visit.send(piece)
+                    self.sent += len(piece)
                 self.answer = Answer(visit.rest())
 
     @property
@@ -203,13 +202,19 @@ class Rounds:
             threads = [threading.Thread(target=uploader.run) for uploader in uploaders]
             for thread in threads:
                 thread.start()
-            time.sleep(self.chance.uniform(0.0, 0.5))
+            moment = self.chance.random() * sum(len(file.content) for each in uploaders for file in each.files)
+            wait_until(lambda: self.sent(uploaders, threads) >= moment, "so much was sent")  # noqa: B023
             self.strike()
             for thread in threads:
                 thread.join(60)
                 assert not thread.is_alive()
             self.check(uploaders)
             self.clear()
+
+    @staticmethod
+    def sent(uploaders: Sequence[Uploader], threads: Sequence[threading.Thread]) -> float:
+        """How much was sent; everything, when nobody sends any more."""
+        return sum(each.sent for each in uploaders) if any(map(threading.Thread.is_alive, threads)) else math.inf
 
     def uploader(self, text: str) -> Uploader:
         return Uploader(self.premises, random.Random(self.chance.random()), text)

@@ -1,7 +1,7 @@
 """Promise 10: what a courier or a seized server could forge, alter or replay changes nothing that anybody reads.
 
-Through the real collect interface and the real pages. A real vault takes what the server gives out, and notices one that
-was put back to an older copy of itself.
+Through the real collect interface and the real pages. A real vault takes what the server gives out, and notices one
+that was put back to an older copy of itself.
 """
 
 from __future__ import annotations
