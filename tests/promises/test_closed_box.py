@@ -212,17 +212,17 @@ def test_a_document_that_is_not_admitted_changes_nothing(premises: Premises) -> 
         assert_open(premises)
 
 
-def test_one_closed_desk_is_never_sealed_to(premises: Premises) -> None:
+def test_one_closed_desk_is_never_sealed_to(tmp_path: Path) -> None:
     """The other takes what is for it alone. Nothing is sealed to another week, desk or earlier key instead."""
-    premises.kill()
+    premises = Premises(tmp_path, slots=SLOTS)
     state = premises.state()
     premises.put_state(replace(state, epochs={1: state.epochs[1]}))
-    premises.start()
-    browser = premises.browser("en")
-    page = browser.get("/send").text
-    assert 'value="1" checked' in page and 'value="2"' not in page
-    assert browser.send("for both", desks=(1, 2)).answer.status == 503
-    assert browser.send("for the closed one", desks=(2,)).answer.status == 503
-    assert not premises.records()
-    assert browser.send("for the open one", desks=(1,)).answer.status == 200
-    assert len(premises.tips(1)) == 1 and not premises.tips(2)
+    with premises.running():
+        browser = premises.browser("en")
+        page = browser.get("/send").text
+        assert 'value="1" checked' in page and 'value="2"' not in page
+        assert browser.send("for both", desks=(1, 2)).answer.status == 503
+        assert browser.send("for the closed one", desks=(2,)).answer.status == 503
+        assert not premises.records()
+        assert browser.send("for the open one", desks=(1,)).answer.status == 200
+        assert len(premises.tips(1)) == 1 and not premises.tips(2)

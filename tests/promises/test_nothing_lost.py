@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import math
 import os
 import random
 import re
@@ -202,8 +201,7 @@ class Rounds:
             threads = [threading.Thread(target=uploader.run) for uploader in uploaders]
             for thread in threads:
                 thread.start()
-            moment = self.chance.random() * sum(len(file.content) for each in uploaders for file in each.files)
-            wait_until(lambda: self.sent(uploaders, threads) >= moment, "so much was sent")  # noqa: B023
+            self.wait_for_a_moment(uploaders, threads)
             self.strike()
             for thread in threads:
                 thread.join(60)
@@ -211,10 +209,14 @@ class Rounds:
             self.check(uploaders)
             self.clear()
 
-    @staticmethod
-    def sent(uploaders: Sequence[Uploader], threads: Sequence[threading.Thread]) -> float:
-        """How much was sent; everything, when nobody sends any more."""
-        return sum(each.sent for each in uploaders) if any(map(threading.Thread.is_alive, threads)) else math.inf
+    def wait_for_a_moment(self, uploaders: Sequence[Uploader], threads: Sequence[threading.Thread]) -> None:
+        """Wait until a random part of everything was sent, or nobody sends any more."""
+        moment = self.chance.random() * sum(len(file.content) for each in uploaders for file in each.files)
+
+        def has_come() -> bool:
+            return sum(each.sent for each in uploaders) >= moment or not any(thread.is_alive() for thread in threads)
+
+        wait_until(has_come, "so much was sent")
 
     def uploader(self, text: str) -> Uploader:
         return Uploader(self.premises, random.Random(self.chance.random()), text)
