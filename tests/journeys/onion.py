@@ -31,8 +31,8 @@ class Answer:
 def ask(
     socks_port: int, onion: str, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
 ) -> Answer:
-    """Send one request over tor, on a circuit of its own, and return the answer."""
-    proxy = Proxy.create(ProxyType.SOCKS5, "127.0.0.1", socks_port, f"{method} {path}", "-", rdns=True)
+    """Send one request over tor, on other circuits than the browser's, and return the answer."""
+    proxy = Proxy.create(ProxyType.SOCKS5, "127.0.0.1", socks_port, "by hand", "-", rdns=True)
     with closing(http.client.HTTPConnection(onion, timeout=SECONDS)) as connection:
         connection.sock = proxy.connect(onion, 80, timeout=SECONDS)
         connection.request(method, path, body or None, dict(headers or {}))

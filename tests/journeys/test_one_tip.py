@@ -117,7 +117,7 @@ def sent(visitor: Visitor, files: dict[Path, Kept]) -> Sent:
     visitor.open(visitor.first_page)
     visitor.picture("front-th")
     visitor.picture_of_screen("front-th")
-    visitor.press('main a[href$="/send"]')
+    visitor.follow('main a[href$="/send"]', to="/th/send")
     words = visitor.texts("ol.codename > li")
     visitor.picture("send-th")
     visitor.picture_of_screen("send-th")
@@ -205,7 +205,7 @@ def inbox(visitor: Visitor, sent: Sent, answered: frozenset[CellId]) -> Inbox:
     visitor.open("/th/return")
     visitor.picture("return-th")
     visitor.type("#codename", sloppily(sent.words))
-    visitor.press("main button[type=submit]")
+    visitor.follow("main button[type=submit]", to="/th/inbox/")
     seen = read_inbox(visitor)
     visitor.picture("replies-th")
     return seen
@@ -235,7 +235,7 @@ def downloaded(visitor: Visitor, inbox: Inbox) -> Answer:
 def followed_up(visitor: Visitor, downloaded: Answer) -> list[str]:
     """The source answers from the mailbox, on its English page; return what the receipt lists."""
     assert downloaded.status == 200
-    visitor.press("a.tongue")
+    visitor.follow("a.tongue", to="/en/inbox/")
     visitor.picture("replies-en")
     visitor.type("#text", FOLLOW_UP)
     visitor.press("form.sending button[type=submit]")

@@ -123,8 +123,13 @@ class Visitor:
         self.type("input[type=file]", "\n".join(map(str, paths)))
 
     def press(self, selector: str) -> None:
-        """Press a button, tick a box, follow a link."""
+        """Press a button, tick a box."""
         self._firefox("WebDriver:ElementClick", id=self._firefox.find_one(selector))
+
+    def follow(self, selector: str, to: str) -> None:
+        """Press what leads to another page, and wait for it: its path begins with `to`."""
+        self.press(selector)
+        until(lambda: self.path.startswith(to) and self.has("body"), PAGE_SECONDS, f"the page {to}")
 
     @contextmanager
     def frame(self, name: str) -> Iterator[None]:
