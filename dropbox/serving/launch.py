@@ -195,8 +195,8 @@ def _prepare_run_folder(folder: Path, group: str | None) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.geteuid():
         raise Misconfigured("The server's run folder belongs to another user.", "Give it to the user of the server.")
-    folder.chmod(0o700 if group is None else SOCKET_FOLDER_MODE)
     _give_to_group(folder, group)
+    folder.chmod(0o700 if group is None else SOCKET_FOLDER_MODE)  # Last: whose group it was before never passes.
 
 
 def _prepare_socket_folder(socket_path: Path, group: str | None) -> None:

@@ -97,4 +97,4 @@ def test_without_a_manifest_pages_stand_ready_too(tmp_path: Path) -> None:
 def test_couriers_are_answered_in_json() -> None:
     for page in collect_pages().values():
         assert set(json.loads(page.body)) == {"error", "hint"}
-        assert dict(page.headers) == {"Content-Type": "application/json", "Cache-Control": "no-store"}
+        assert {"Content-Type": "application/json", "Cache-Control": "no-store"}.items() <= dict(page.headers).items()

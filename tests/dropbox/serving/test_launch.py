@@ -61,6 +61,15 @@ class TestStart:
             assert stat.S_IMODE(found.st_mode) == 0o660
             assert found.st_gid == os.getgid()
             assert stat.S_IMODE(server.socket_path.parent.stat().st_mode) == 0o710
+            passed = (folder / "run").stat()
+            assert stat.S_IMODE(passed.st_mode) == 0o710, "the group must pass through here to the sockets"
+            assert passed.st_gid == os.getgid()
+            inside = [path for path in (folder / "run").iterdir() if path != server.socket_path.parent]
+            assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in inside), "and find nothing else"
+
+    def test_without_a_group_nobody_else_passes_the_run_folder(self, folder: Path) -> None:
+        (folder / "run").mkdir(mode=0o710, parents=True)
+        with small_site(folder):
             assert stat.S_IMODE((folder / "run").stat().st_mode) == 0o700
 
     def test_it_listens_on_nothing_else(self, site: Server) -> None:
