@@ -106,6 +106,7 @@ def assemble(vault: Vault, tip: bytes, item: int, fresh: Iterable[FileCell], pro
     opening = _Opening(vault, tip, item, chosen, result, max(have, default=-1))
     opening.find_last()
     if not chosen:
+        opening.close()
         return result
     everything = have | chosen.keys()
     whole = result.last_cell is not None and len(everything) == result.last_cell + 1
@@ -180,8 +181,11 @@ class _Opening:
                     self._result.held.extend(each.cell for each in self._chosen[number])
                     yield number, block.payload
         finally:
-            for file in self._files.values():
-                file.close()
+            self.close()
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
 
     def _open(self, number: int) -> Block | None:
         """Open the first good cell of a number; drop the number when there is none."""

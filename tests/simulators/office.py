@@ -12,7 +12,7 @@ The bundles are written and signed as a station would; whatever one might do wro
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,7 +78,14 @@ class Office:
     """One server of a newsroom. `data` is its store's folder; its clock is the newsroom's."""
 
     def __init__(
-        self, folder: Path, newsroom: Newsroom | None = None, *, slots: int = 24, reserve: int = 4, founded: bool = True
+        self,
+        folder: Path,
+        newsroom: Newsroom | None = None,
+        *,
+        slots: int = 24,
+        reserve: int = 4,
+        founded: bool = True,
+        with_epochs: bool = True,
     ) -> None:
         self.newsroom = newsroom or Newsroom(desks=2, couriers=("carrier", "other"))
         self.data = folder / "data"
@@ -90,6 +97,7 @@ class Office:
         if founded:
             self.store.apply(Change(documents=State(self.newsroom.network).encode()))
             self.box.admit(self.newsroom.documents)
+        if founded and with_epochs:
             self.box.admit([self.admitted_epochs(desk) for desk in self.newsroom.manifest.desk_numbers])
         self.logins = Logins(seeded("logins"), lambda: self.newsroom.now)
         self.app = create_app(self.box, self.logins, SERVER)
@@ -107,15 +115,17 @@ class Office:
         return Geometry(self.newsroom.manifest.recipients)
 
     def fill(self, count: int, label: str = "stored") -> list[CellId]:
-        """Store cells, as tips would; return their ids, sorted."""
-        ids = []
-        for number in range(count):
-            cell = random_cell(f"{label} {number}")
-            ids.append(CellId(seeded(f"id {label} {number}")(32)))
-            with self.store.item() as deposit:
-                deposit.append(cell, ids[-1], seal_digest(cell, self.geometry))
-                deposit.commit()
+        """Store what looks like cells; return their ids, sorted."""
+        ids = [CellId(seeded(f"id {label} {number}")(32)) for number in range(count)]
+        self.keep({cell_id: random_cell(f"{label} {number}") for number, cell_id in enumerate(ids)})
         return sorted(ids)
+
+    def keep(self, cells: Mapping[CellId, bytes]) -> None:
+        """Store cells, as tips would be."""
+        for cell_id, cell in cells.items():
+            with self.store.item() as deposit:
+                deposit.append(cell, cell_id, seal_digest(cell, self.geometry))
+                deposit.commit()
 
     def address(self, desk: int, label: str) -> CellId:
         """Return where a reply cell of a desk stands."""
