@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Protocol
 
-from journalist_station.vault import journal
+from journalist_station.vault import journal, rollback
 from journalist_station.vault.database import cells as rows
 from journalist_station.vault.database import facts, post
 from journalist_station.vault.database.cells import ServerRow
@@ -41,26 +41,28 @@ def take_inventory(vault: Vault, stick: Stick, server: str, now: int, report: To
 
     Raises:
         Malformed: there is none, or it isn't one.
-        NotAuthentic, NotForUs, Stale: as `keys.inventory.admit` does; nothing was changed.
+        NotAuthentic, NotForUs: as `keys.inventory.admit` does; nothing was changed.
+        Stale, Refused: it is an older one, or tells what can't be; nothing was changed.
     """
     found = stick.inventory(server)
     if found is None:
         raise Malformed("The stick has no inventory of this server.", "Let the courier fetch again.")
     known = rows.servers(vault.database)
     keys = {party.name: party.key for party in vault.manifest.servers}
-    last = {name: row.sequence for name, row in known.items()}
-    inventory = inventories.admit(*found, vault.network, keys, last)
+    inventory = inventories.admit(*found, vault.network, keys, {})
     if inventory.server != server:
         raise Malformed("An inventory lies in another server's folder.")
     before = known.get(server)
-    if before is not None and before.sequence == inventory.sequence and before.time != inventory.time:
-        report.warnings.append(f"The server {server} has signed two inventories with one number.")
+    rollback.refuse_older(vault, inventory, before)
+    rollback.refuse_absurd(vault, inventory, before)
+    mark = inventory.marks.get(vault.desk, 0)
     if inventory.time > now + CLOCK_TOLERANCE_SECONDS:
         report.warnings.append("This machine's clock is behind the server's: set it, epochs and dates depend on it.")
     with vault.database.transaction():
+        if before is not None and rollback.is_put_back(vault, inventory, before):
+            rollback.go_back(vault, inventory, before, now, report)
         _confirm(vault, inventory, before.mark if before else 0, now, report)
         rows.put_listing(vault.database, server, inventory.digests, inventory.time)
-        mark = max(inventory.marks.get(vault.desk, 0), before.mark if before else 0)
         rows.put_server(vault.database, ServerRow(server, inventory.sequence, inventory.time, mark, _health(inventory)))
         rows.drop_servers(vault.database, [party.name for party in vault.manifest.servers])
         post.delete_confirmed(

@@ -117,6 +117,11 @@ def is_listed(database: Database, cell: bytes) -> bool:
     return database.row("SELECT 1 FROM sightings WHERE cell = ? LIMIT 1", cell) is not None
 
 
+def is_listed_by(database: Database, server: str, cell: bytes) -> bool:
+    """Say whether a server's newest inventory lists a cell."""
+    return database.row("SELECT 1 FROM sightings WHERE server = ? AND cell = ?", server, cell) is not None
+
+
 def open_count(database: Database, server: str, since_before: int) -> int:
     """Return how many cells that a server first listed before a time have not been read here."""
     found: int = database.value(
@@ -167,3 +172,8 @@ def set_acknowledged(database: Database, server: str, ids: Iterable[bytes], ackn
         "UPDATE sightings SET acknowledged = ? WHERE server = ? AND cell = ?",
         ((int(acknowledged), server, cell) for cell in ids),
     )
+
+
+def acknowledge_anew(database: Database, server: str) -> None:
+    """Forget that anything was acknowledged to a server."""
+    database.run("UPDATE sightings SET acknowledged = 0 WHERE server = ?", server)

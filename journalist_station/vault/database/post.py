@@ -53,6 +53,11 @@ def undelivered_replies(database: Database) -> list[ReplyRow]:
     return [_reply(row) for row in found]
 
 
+def delivered_replies(database: Database) -> list[ReplyRow]:
+    """Return the replies that an inventory has confirmed."""
+    return [_reply(row) for row in database.rows(f"{_REPLY} WHERE delivered IS NOT NULL ORDER BY number")]
+
+
 def add_reply(
     database: Database, thread: int, created: int, automatic: bool, language: str, text: str, state: str
 ) -> int:
@@ -134,6 +139,11 @@ def letter_content(database: Database, number: int) -> bytes:
     return content
 
 
+def has_letters(database: Database, reply: int) -> bool:
+    """Say whether any cell of a reply is still kept."""
+    return database.row("SELECT 1 FROM letters WHERE reply = ? LIMIT 1", reply) is not None
+
+
 def unnumbered(database: Database, server: str) -> list[LetterRow]:
     """Return the letters for a server that have no number there yet, oldest first."""
     found = database.rows(
@@ -177,6 +187,18 @@ def add_entries(database: Database, server: str, first: int, letters: Sequence[i
         "INSERT INTO entries (server, number, letter, batch, written) VALUES (?, ?, ?, ?, ?)",
         ((server, number, letter, first, now) for number, letter in enumerate(letters, first)),
     )
+
+
+def take_numbers_back(database: Database, server: str, mark: int, dropped: int) -> None:
+    """Take the numbers above a mark from the letters that have them, and drop those letters that are of one type."""
+    with database.transaction():
+        database.run("DELETE FROM entries WHERE server = ? AND number > ?", server, mark)
+        database.run(
+            """DELETE FROM letters WHERE server = ? AND type = ?
+                AND NOT EXISTS (SELECT 1 FROM entries WHERE letter = letters.number)""",
+            server,
+            dropped,
+        )
 
 
 def entries_after(database: Database, server: str, mark: int) -> list[EntryRow]:
