@@ -7,32 +7,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from dropbox.floors import FloorsFile
-from dropbox.state import Admitted, State
+from dropbox.admitted import Admitted
+from dropbox.delivery import MAX_REASONS, Delivery, Gathered
+from dropbox.floors import FloorsFile, higher
+from dropbox.state import State, sequence_of
 from dropbox.store import Change, Deposit, Store
-from keys import bulletin, bundle, epochs, inventory, mailbox, manifest, minisign, statement
-from keys.bundle import Entry, EntryType, OutboundReader
-from keys.cell import Geometry, Sealer, seal_digest
+from keys import bundle, inventory, manifest, minisign, statement
+from keys.bundle import OutboundHead, OutboundReader
+from keys.cell import Geometry, Sealer
 from keys.encoding import week_of
 from keys.epochs import Openness
-from keys.errors import DropBoxError, Malformed, NotForUs, Refused, Stale
-from keys.inventory import CellId, Health
+from keys.errors import NotForUs, Refused, Stale
+from keys.inventory import Health
 from keys.manifest import Manifest
-from keys.minisign import SignedDocument
+from keys.minisign import SignedDocument, SigningKey
 from keys.primitives import Randomness
 from keys.statement import NetworkId
 
 SECONDS_A_DAY = 86_400
-MAX_BUNDLE_MEMORY = 32 << 20  # Kept until the signature is known: a million acknowledged ids, or 32 documents.
-_ENTRY_OF_DOCUMENT = {
-    EntryType.MANIFEST: "manifest",
-    EntryType.EPOCHS: "epochs",
-    EntryType.BULLETIN: "bulletin",
-    EntryType.CLOSE: "close",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +39,6 @@ class ServerKey:
 
     def __repr__(self) -> str:
         return f"ServerKey({self.name!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What came of a bundle: how far the desk's entries are applied now, and which were passed over."""
-
-    desk: int
-    mark: int
-    refused: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class _Applied:
-    """A bundle's effects, gathered while it streams in, before its signature is known to be good."""
-
-    acknowledged: list[CellId] = field(default_factory=list)
-    documents: list[tuple[int, str, SignedDocument]] = field(default_factory=list)
-    addresses: dict[CellId, int] = field(default_factory=dict)
-    refused: list[int] = field(default_factory=list)
-    memory: int = 0
 
 
 class Box:
@@ -86,7 +61,8 @@ class Box:
         self._randomness = randomness
         self._version = version
         self._lock = threading.Lock()
-        self._cached: tuple[int, int, Admitted] | None = None
+        self._verified: Admitted | None = None
+        self._verified_for: tuple[int, int] | None = None
 
     @property
     def now(self) -> int:
@@ -94,13 +70,18 @@ class Box:
         return self._clock()
 
     def admitted(self) -> Admitted:
-        """Return what is in force: verified again whenever anything changed, or another week began."""
-        version, week = self.store.documents_version, week_of(self.now)
+        """Return what is in force: verified again whenever documents changed, or another week began."""
+        current = self.store.documents_version, week_of(self.now)
         with self._lock:
-            if self._cached is None or self._cached[:2] != (version, week):
-                admitted = Admitted.verify(self._state(), self.now)
-                self._cached = (version, week, admitted)
-            return self._cached[2]
+            if self._verified is None or self._verified_for != current:
+                self._verified = Admitted.verify(self._state(), self.now, self._verified)
+                self._verified_for = current
+            return self._verified
+
+    def _remember(self, verified: Admitted) -> None:
+        """Keep what was just verified, so that the next look needn't do it again."""
+        with self._lock:
+            self._verified, self._verified_for = verified, None
 
     def _state(self) -> State:
         """Return the state as it stands on the disk."""
@@ -115,10 +96,7 @@ class Box:
     @property
     def manifest(self) -> Manifest:
         """The last manifest that verifies, in date or not. Raises: Stale: there is none; the box is closed."""
-        found = self.admitted().manifest
-        if found is None:
-            raise Stale("This drop box has no manifest that its newsroom signed.", "The newsroom must deliver one.")
-        return found
+        return _manifest_of(self.admitted())
 
     @property
     def geometry(self) -> Geometry:
@@ -172,51 +150,16 @@ class Box:
             DropBoxError: the first that isn't admitted. Nothing was changed then.
         """
         with self.store.exclusive():
-            state = self._state()
+            admitted = Admitted.verify(self._state(), self.now, self._verified)
             told = []
             for document in documents:
                 kind = statement.type_of(document.statement)
-                state = self._with(state, kind, document)
+                admitted = admitted.admitting(kind, document, self.now, self.store.documents_room)
                 told.append(kind)
-            self.store.apply(Change(documents=state.encode()))
+            self.store.apply(Change(documents=admitted.state.encode()))
             self.keep_floors()
+        self._remember(admitted)
         return told
-
-    def _with(self, state: State, kind: str, document: SignedDocument) -> State:
-        """Return the state with one more document admitted. Raises: DropBoxError: it isn't."""
-        now = self.now
-        before = Admitted.verify(state, now)
-        if kind == "manifest":
-            return self._with_manifest(state, before, document, now)
-        if before.manifest is None:
-            raise Stale("There is no manifest yet.", "Deliver the manifest first.")
-        if kind == "epochs":
-            number = epochs.parse(document.statement, state.network).desk
-            floor = state.floors.sequence_of(number)
-            admitted = epochs.admit(document, before.manifest, before.lists.get(number), floor, now)
-            floors = state.floors.advance(lists=[admitted])
-            return replace(state, epochs={**state.epochs, number: document}, floors=floors)
-        if kind == "bulletin":
-            name = bulletin.parse(document.statement, state.network).id
-            bulletin.admit(document, before.manifest, before.bulletins.get(name), now)
-            return replace(state, bulletins={**state.bulletins, name: document})
-        if kind == "close":
-            bulletin.admit_close(document, before.manifest)
-            return replace(state, order=document)
-        raise Malformed("A document is of a kind that no server takes in.")
-
-    @staticmethod
-    def _with_manifest(state: State, before: Admitted, document: SignedDocument, now: int) -> State:
-        admitted = manifest.admit(document, before.manifest, state.network, now)
-        if before.manifest is not None and admitted.raw == before.manifest.raw:
-            return state
-        current = set(admitted.desk_numbers)
-        return replace(
-            state,
-            manifests=(*state.manifests, document),
-            floors=state.floors.advance(manifest=admitted),
-            epochs={desk: each for desk, each in state.epochs.items() if desk in current},
-        )
 
     def deliver(self, stream: BinaryIO) -> Delivery:
         """Apply a desk's outbound bundle as it streams in: all of it in one transaction, or nothing. SPEC 15.3.
@@ -227,79 +170,74 @@ class Box:
             Malformed, NotForUs, NotAuthentic, Stale, NoRoom: nothing was changed.
         """
         reader = OutboundReader(stream)
-        head, in_force = reader.head, self.manifest
+        head, base = reader.head, self.admitted()
+        in_force = _manifest_of(base)
         if head.network != in_force.network or head.server != self._key.name:
             raise NotForUs("This bundle is for another server or network.")
         desk = in_force.desk(head.desk)
         head.check_dates(self.now)
-        mark = self.admitted().state.marks.get(head.desk, 0)
+        mark = base.state.marks.get(head.desk, 0)
         bundle.refuse_gap(head, mark)
-        gathered = _Applied()
-        with self.store.item(max(head.cells, 1), reserved=True) as deposit:
+        room = self.store.documents_room
+        with self.store.item(max(min(head.cells, head.last - mark), 1), reserved=True) as deposit:
+            gathered = Gathered(in_force, head.desk, deposit, room)
             for entry in reader.entries():
                 if entry.number > mark:
-                    self._gather(entry, head.desk, in_force, deposit, gathered)
+                    gathered.add(entry)
             reader.verify(desk.key.public)
-            return self._apply(head, mark, deposit, gathered)
+            # Before the lock, since it may take a while; within it only where somebody was faster.
+            after = gathered.admitted(base, self.now, room)
+            return self._apply(head, desk.key, mark, deposit, gathered, base, after)
 
-    def _gather(self, entry: Entry, desk: int, in_force: Manifest, deposit: Deposit, gathered: _Applied) -> None:
-        if entry.type is not EntryType.CELL:
-            gathered.memory += len(entry.content)
-            if gathered.memory > MAX_BUNDLE_MEMORY:
-                raise Malformed("The bundle holds more documents and acknowledgements than any station writes.")
-        if entry.type is EntryType.ACKNOWLEDGEMENT:
-            gathered.acknowledged += entry.acknowledged()
-        elif entry.type is EntryType.CELL:
-            tag, cell = entry.tag_and_cell()
-            address = CellId(mailbox.address(in_force.network, desk, tag))
-            if address in gathered.addresses:
-                gathered.refused.append(entry.number)
-            else:
-                deposit.append(cell, address, seal_digest(cell, Geometry(in_force.recipients)))
-                gathered.addresses[address] = entry.number
-        else:
-            try:
-                document = SignedDocument.decode(entry.content)
-            except Malformed:
-                gathered.refused.append(entry.number)  # What can't even be read isn't admitted either.
-            else:
-                gathered.documents.append((entry.number, _ENTRY_OF_DOCUMENT[entry.type], document))
-
-    def _apply(self, head: bundle.OutboundHead, mark: int, deposit: Deposit, gathered: _Applied) -> Delivery:
+    def _apply(
+        self,
+        head: OutboundHead,
+        signer: SigningKey,
+        mark: int,
+        deposit: Deposit,
+        gathered: Gathered,
+        base: Admitted,
+        after: tuple[Admitted, dict[int, str]],
+    ) -> Delivery:
         with self.store.exclusive():
             state = self._state()
             if state.marks.get(head.desk, 0) != mark:
                 raise Stale("Another bundle of this desk was delivered just now.", "Deliver this one again.")
-            refused = list(gathered.refused)
-            for number, kind, document in gathered.documents:
-                try:
-                    state = self._with(state, kind, document)
-                except DropBoxError:
-                    refused.append(number)
-            held = self.store.holds(list(gathered.addresses))
-            refused += [number for number, is_held in zip(gathered.addresses.values(), held, strict=True) if is_held]
-            last = max(mark, head.first + head.entries - 1)
+            if not state.has_documents_of(base.state):
+                base = Admitted.verify(state, self.now, base)
+                if _manifest_of(base).desk(head.desk).key != signer:
+                    raise Stale("The manifest was changed just now.", "Deliver this bundle again.")
+                after = gathered.admitted(base, self.now, self.store.documents_room)
+            admitted, not_admitted = after
+            reasons = gathered.refused(self.store.holds(gathered.addresses), not_admitted)
+            last = max(mark, head.last)
             earlier = [each for each in state.refused.get(head.desk, ()) if each >= head.first]
-            listed = tuple(sorted({*earlier, *refused}))[: inventory.MAX_REFUSED]
-            state = replace(state, marks={**state.marks, head.desk: last}, refused={**state.refused, head.desk: listed})
-            desks = Admitted.verify(state, self.now).manifest
+            listed = tuple(sorted({*earlier, *reasons}))[: inventory.MAX_REFUSED]
+            desks = frozenset(_manifest_of(admitted).desk_numbers)
+            state = replace(
+                state.with_documents_of(admitted.state),
+                floors=higher(state.floors, admitted.state.floors),
+                marks={**state.marks, head.desk: last},
+                refused={desk: each for desk, each in {**state.refused, head.desk: listed}.items() if desk in desks},
+            )
             self.store.apply(
                 Change(
                     deposits=(deposit,),
-                    acknowledged={head.desk: gathered.acknowledged},
-                    current_desks=frozenset(desks.desk_numbers) if desks else None,
+                    acknowledged={head.desk: gathered.acknowledged()},
+                    current_desks=desks,
                     documents=state.encode(),
                 )
             )
             self.keep_floors()
-        return Delivery(head.desk, last, listed)
+        self._remember(replace(admitted, state=state))
+        return Delivery(head.desk, last, listed, dict(list(reasons.items())[:MAX_REASONS]))
 
     def documents(self) -> list[tuple[str, SignedDocument]]:
         """Return every signed document with the name that it has on sticks and on the keys page. SPEC section 14.1."""
         state = self.admitted().state
         named = [(f"manifest-{manifest.parse(document.statement).sequence}", document) for document in state.manifests]
         for desk, document in sorted(state.epochs.items()):
-            named.append((f"epochs-{desk}-{epochs.parse(document.statement).sequence}", document))
+            named.append((f"epochs-{desk}-{sequence_of(document, state.network)}", document))
         for name, document in sorted(state.bulletins.items()):
             named.append((f"bulletin-{name.hex()}", document))
         return named
@@ -337,3 +275,10 @@ class Box:
         days = {desk: max(0, (each.weeks[-1] + 1 - week) * 7) for desk, each in self.admitted().lists.items()}
         left = max(0, (in_force.valid_until - self.now) // SECONDS_A_DAY)
         return Health(self._version, left, days, room.slots, room.free)
+
+
+def _manifest_of(admitted: Admitted) -> Manifest:
+    """Raises: Stale: there is no manifest that verifies; the box is closed."""
+    if admitted.manifest is None:
+        raise Stale("This drop box has no manifest that its newsroom signed.", "The newsroom must deliver one.")
+    return admitted.manifest

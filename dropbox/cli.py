@@ -10,10 +10,11 @@ import click
 from rich.console import Console
 from rich.progress import Progress as Bar
 
+from dropbox.admitted import Admitted
 from dropbox.box import Box
 from dropbox.home import UNFOUNDED, Home, found
 from dropbox.serving import memory
-from dropbox.state import Admitted, State
+from dropbox.state import State
 from dropbox.store import Status, Store
 from dropbox.store import status as look_at
 from keys import cards, files, statement, terminal
@@ -145,6 +146,12 @@ def facts_of(found_there: Status, state: State, name: str, now: int) -> dict[str
             str(desk): max(0, each.weeks[-1] + 1 - week_of(now)) for desk, each in sorted(admitted.lists.items())
         },
         "documents_that_do_not_verify": admitted.rejected,
+        "documents_bytes": len(found_there.documents),
+        "documents_room": found_there.documents_room,
+        "bulletins": {
+            str(desk): len(admitted.bulletins_of(desk)) for desk in (in_force.desk_numbers if in_force else ())
+        },
+        "entries_refused": {str(desk): list(each) for desk, each in sorted(state.refused.items()) if each},
         "slots": found_there.slots,
         "free_slots": found_there.slots - found_there.stored,
     }

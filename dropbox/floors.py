@@ -25,12 +25,12 @@ class FloorsFile:
 
     def over(self, state: State) -> State:
         """Return a state with floors at least as high as those kept. Raises: Misconfigured: the file is damaged."""
-        return replace(state, floors=_higher(state.floors, self._read()))
+        return replace(state, floors=higher(state.floors, self._read()))
 
     def keep(self, state: State) -> None:
         """Raise what is kept here to a state's floors. Raises: NoRoom, Misconfigured: the disk refused."""
         kept = self._read()
-        raised = _higher(replace(state.floors, week=0, latest=0), kept)
+        raised = higher(replace(state.floors, week=0, latest=0), kept)
         if raised == kept:
             return
         try:
@@ -52,7 +52,7 @@ class FloorsFile:
             ) from error
 
 
-def _higher(one: Floors, other: Floors) -> Floors:
+def higher(one: Floors, other: Floors) -> Floors:
     """Return floors that are below neither."""
     lists = {desk: max(one.sequence_of(desk), other.sequence_of(desk)) for desk in {*one.lists, *other.lists}}
     return Floors(max(one.manifest, other.manifest), lists, max(one.week, other.week), max(one.latest, other.latest))

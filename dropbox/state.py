@@ -6,20 +6,19 @@ the cells that came with it. SPEC store section, DESIGN section 4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from keys import bulletin, epochs, manifest
-from keys.bulletin import Bulletin, CloseOrder
-from keys.encoding import INTEGER_MAX, Fields, Reader, parse_json, to_json, u32
-from keys.epochs import EpochList, Floors
-from keys.errors import DropBoxError, Malformed, Stale
-from keys.manifest import Manifest
+from keys import bulletin, epochs, statement
+from keys.encoding import INTEGER_MAX, Fields, Reader, from_hex, parse_json, to_json, u32
+from keys.epochs import Floors
+from keys.errors import Malformed, NoRoom
 from keys.minisign import SignedDocument
 from keys.statement import NetworkId, parse_number
+from keys.terms import MAX_DESK_NUMBER
 
 VERSION = 1
-_KINDS = ("manifest", "epochs", "bulletin", "close")
+MAX_DOCUMENTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +38,36 @@ class State:
     refused: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     inventory: int = 0
 
+    def documents(self) -> Iterator[SignedDocument]:
+        """Yield every document."""
+        return (document for _, document in self._by_kind())
+
+    def has_documents_of(self, other: State) -> bool:
+        """Say whether another state holds the same documents, byte for byte."""
+        return self.network == other.network and self == self.with_documents_of(other)
+
+    def with_documents_of(self, other: State) -> State:
+        """Return this state with another's documents; every number stays."""
+        return replace(
+            self,
+            manifests=other.manifests,
+            epochs=other.epochs,
+            bulletins=other.bulletins,
+            order=other.order,
+        )
+
+    def _by_kind(self) -> Iterator[tuple[str, SignedDocument]]:
+        yield from (("manifest", document) for document in self.manifests)
+        yield from (("epochs", document) for _, document in sorted(self.epochs.items()))
+        yield from (("bulletin", document) for _, document in sorted(self.bulletins.items()))
+        if self.order is not None:
+            yield "close", self.order
+
     def encode(self) -> bytes:
-        documents = [
-            *(("manifest", document) for document in self.manifests),
-            *(("epochs", document) for _, document in sorted(self.epochs.items())),
-            *(("bulletin", document) for _, document in sorted(self.bulletins.items())),
-            *((("close", self.order),) if self.order else ()),
-        ]
+        """Raises: NoRoom: there are more documents than `decode` would take."""
+        documents = list(self._by_kind())
+        if len(documents) > MAX_DOCUMENTS:
+            raise NoRoom("The server has no room left for documents.", "Make a new server for this network.")
         head = to_json(
             {
                 "version": VERSION,
@@ -65,35 +87,77 @@ class State:
 
     @classmethod
     def decode(cls, blob: bytes) -> State:
-        """Raises: Malformed: it isn't what `encode` writes."""
+        """Take a value apart; of the documents only what they are called is read.
+
+        Raises:
+            Malformed: it isn't what `encode` writes.
+        """
         reader = Reader(blob)
         fields = Fields(parse_json(reader.take(reader.u32())), "server's state")
         fields.integer("version", VERSION, VERSION)
         network = NetworkId(fields.hex("network", 32))
-        kinds = fields.array("documents", 10_000)
+        kinds = fields.array("documents", MAX_DOCUMENTS)
         floors = Floors.parse(to_json(fields.object("floors")))
         marks = _by_desk(fields.object("marks"))
         refused = {_desk(desk): _numbers(value) for desk, value in fields.object("refused").items()}
         inventory = fields.integer("inventory", 0, INTEGER_MAX)
         fields.done()
-        state = cls(network, floors=floors, marks=marks, refused=refused, inventory=inventory)
+        read = _Read(network)
         for kind in kinds:
-            if kind not in _KINDS:
-                raise Malformed("The server's state has a document of an unknown kind.")
-            state = state._with(kind, SignedDocument.decode(reader.take(reader.u32())))
+            read.add(kind, SignedDocument.decode(reader.take(reader.u32())))
         reader.done()
-        return state
+        return cls(
+            network,
+            tuple(read.manifests),
+            read.epochs,
+            read.bulletins,
+            read.order,
+            floors=floors,
+            marks=marks,
+            refused=refused,
+            inventory=inventory,
+        )
 
-    def _with(self, kind: str, document: SignedDocument) -> State:
+
+class _Read:
+    """The documents of a value, as they are read one after another."""
+
+    def __init__(self, network: NetworkId) -> None:
+        self._network = network
+        self.manifests: list[SignedDocument] = []
+        self.epochs: dict[int, SignedDocument] = {}
+        self.bulletins: dict[bytes, SignedDocument] = {}
+        self.order: SignedDocument | None = None
+
+    def add(self, kind: object, document: SignedDocument) -> None:
         if kind == "manifest":
-            return replace(self, manifests=(*self.manifests, document))
-        if kind == "epochs":
-            number = epochs.parse(document.statement, self.network).desk
-            return replace(self, epochs={**self.epochs, number: document})
-        if kind == "bulletin":
-            name = bulletin.parse(document.statement, self.network).id
-            return replace(self, bulletins={**self.bulletins, name: document})
-        return replace(self, order=document)
+            self.manifests.append(document)
+        elif kind == "epochs":
+            self.epochs[desk_of(document, self._network)] = document
+        elif kind == "bulletin":
+            self.bulletins[bulletin_of(document, self._network)[1]] = document
+        elif kind == "close":
+            self.order = document
+        else:
+            raise Malformed("The server's state has a document of an unknown kind.")
+
+
+def desk_of(document: SignedDocument, network: NetworkId) -> int:
+    """Return the desk that an epoch list says it is of; nothing else of it is read. Raises: Malformed, NotForUs."""
+    return statement.parse(document.statement, epochs.TYPE, ["desk", "sequence"], network).number(
+        "desk", MAX_DESK_NUMBER
+    )
+
+
+def sequence_of(document: SignedDocument, network: NetworkId) -> int:
+    """Return the sequence that an epoch list says it has; nothing else of it is read. Raises: as `desk_of`."""
+    return statement.parse(document.statement, epochs.TYPE, ["desk", "sequence"], network).number("sequence")
+
+
+def bulletin_of(document: SignedDocument, network: NetworkId) -> tuple[int, bytes]:
+    """Return the desk and the id that a bulletin says it has; nothing else of it is read. Raises: as `desk_of`."""
+    said = statement.parse(document.statement, bulletin.TYPE, ["desk", "bulletin", "revision"], network)
+    return said.number("desk", MAX_DESK_NUMBER), from_hex(said.value("bulletin"), bulletin.ID_BYTES)
 
 
 def _desk(name: str) -> int:
@@ -114,58 +178,3 @@ def _numbers(value: object) -> tuple[int, ...]:
     if not isinstance(value, list):
         raise Malformed("The server's state is damaged.")
     return tuple(_number(each) for each in value)
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """What of a state verifies, read anew from its signed documents.
-
-    `rejected` counts documents that don't verify any more: they are kept, never shown or used, and told by `status`.
-    """
-
-    state: State
-    manifest: Manifest | None
-    lists: Mapping[int, EpochList]
-    bulletins: Mapping[bytes, Bulletin]
-    order: CloseOrder | None
-    rejected: int
-
-    @classmethod
-    def verify(cls, state: State, now: int) -> Admitted:
-        """Verify every document of a state. Nothing that fails is used, and nothing stands in for it."""
-        rejected = 0
-        in_force: Manifest | None = None
-        try:
-            if state.manifests:
-                # Its dates are asked by `open_at`, each time: an expired manifest closes the box, and must still be
-                # there to say so in the newsroom's name and to show replies that were signed under it.
-                in_force = manifest.verify_run(state.manifests, None, state.network)
-        except DropBoxError:
-            rejected += 1
-        if in_force is None:
-            return cls(state, None, {}, {}, None, rejected)
-        lists: dict[int, EpochList] = {}
-        for desk, document in state.epochs.items():
-            try:
-                lists[desk] = epochs.admit(document, in_force, None, state.floors.sequence_of(desk), now)
-            except Stale:
-                continue  # Past: true once, and no sign of forgery. The desk is closed until it publishes anew.
-            except DropBoxError:
-                rejected += 1
-        bulletins: dict[bytes, Bulletin] = {}
-        for name, document in state.bulletins.items():
-            try:
-                bulletins[name] = bulletin.admit(document, in_force, None, now)
-            except DropBoxError:
-                rejected += 1
-        order = None
-        if state.order is not None:
-            try:
-                order = bulletin.admit_close(state.order, in_force)
-            except DropBoxError:
-                rejected += 1
-        return cls(state, in_force, lists, bulletins, order, rejected)
-
-    def open_at(self, now: int) -> epochs.Openness:
-        """Whether the box is open now, for which desks and with which recipients. SPEC 11.5."""
-        return epochs.openness(self.manifest, self.lists, self.state.floors, self.order, now)

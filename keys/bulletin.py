@@ -141,9 +141,14 @@ def admit(document: SignedDocument, manifest: Manifest, last: Bulletin | None, n
         raise Refused("This bulletin has the id of another.", "Make it anew, with an id of its own.")
     if last is not None and candidate.revision <= last.revision:
         raise Stale(f"Revision {candidate.revision} of this bulletin isn't newer than what is shown.")
-    if candidate.post.issued > now + CLOCK_TOLERANCE_SECONDS:
-        raise Stale("This bulletin is issued in the future.")
+    check_date(candidate, now)
     return candidate
+
+
+def check_date(bulletin: Bulletin, now: int) -> None:
+    """Raises: Stale: it was issued more than a day after now."""
+    if bulletin.post.issued > now + CLOCK_TOLERANCE_SECONDS:
+        raise Stale("This bulletin is issued in the future.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,9 @@ def create_app(box: Box, logins: Logins, server: str) -> Flask:
     @authorised
     def outbound() -> Response:
         delivery = box.deliver(cast(BinaryIO, request.stream))
-        return _json({"desk": delivery.desk, "mark": delivery.mark, "refused": list(delivery.refused)})
+        reasons = {str(number): reason for number, reason in delivery.reasons.items()}
+        said = {"desk": delivery.desk, "mark": delivery.mark, "refused": list(delivery.refused), "reasons": reasons}
+        return _json(said)
 
     _explain_errors(app)
 

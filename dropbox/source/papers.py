@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from flask import Flask, Response, make_response, render_template
 
+from dropbox.admitted import Admitted
 from dropbox.box import Box
 from dropbox.source.context import Context
 from dropbox.source.headers import saved_as
-from dropbox.state import Admitted
 from keys import minisign, statement
 from keys.encoding import week_start
 from keys.epochs import Openness

@@ -118,11 +118,12 @@ def open_files(folder: Folder, *, read_only: bool = False) -> Files:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a look from outside shows: slots in all, cells stored, and the documents."""
+    """What a look from outside shows: slots in all, cells stored, the documents, and how many bytes these may have."""
 
     slots: int
     stored: int
     documents: bytes
+    documents_room: int
 
 
 def status(path: Path) -> Status:
@@ -154,6 +155,6 @@ def look(folder: Folder) -> Status:
                 documents = journal.documents()
         for slot, raw in (left_over.records if left_over is not None else {}).items():
             stored = stored - {slot} if decode(slot, raw) is None else stored | {slot}
-        return Status(index.slots, len(stored), documents)
+        return Status(index.slots, len(stored), documents, journal.documents_room())
     finally:
         files.close()

@@ -170,7 +170,7 @@ class Store:
             Misconfigured: the disk refused. Nothing was done, unless the failing disk kept the redo record; then all of
                 it is done by the next transaction.
         """
-        if change.documents is not None and len(change.documents) > self._journal.documents_room():
+        if change.documents is not None and len(change.documents) > self.documents_room:
             raise NoRoom("The documents don't fit into the data folder.", "Make a data folder with more room for them.")
         written = [cell for deposit in change.deposits for cell in deposit.written]
         self._slab.sync([cell.slot for cell in written])
@@ -252,6 +252,11 @@ class Store:
         """Return the documents as one transaction left them. Keep them until `documents_version` changes."""
         with self._custody.transaction():
             return self._journal.documents()
+
+    @property
+    def documents_room(self) -> int:
+        """How many bytes the documents may have."""
+        return self._journal.documents_room()
 
     @property
     def documents_version(self) -> int:

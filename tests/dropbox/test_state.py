@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dropbox.state import Admitted, State
+from dropbox import state as state_module
+from dropbox.admitted import Admitted
+from dropbox.state import State
 from keys.epochs import Closed, Floors
-from keys.errors import Malformed
+from keys.errors import Malformed, NoRoom
 from keys.inventory import MAX_REFUSED
 from keys.minisign import SignedDocument
 from keys.statement import NetworkId
@@ -106,3 +108,20 @@ def test_a_list_whose_weeks_are_past_is_no_forgery() -> None:
 def test_refusals_that_an_inventory_can_list_fit() -> None:
     state = replace(full(), refused={1: tuple(range(MAX_REFUSED))})
     assert State.decode(state.encode()) == state
+
+
+def test_no_more_documents_are_written_than_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = sum(1 for _ in full().documents())
+    monkeypatch.setattr(state_module, "MAX_DOCUMENTS", count)
+    assert State.decode(full().encode()) == full()
+    monkeypatch.setattr(state_module, "MAX_DOCUMENTS", count - 1)
+    with pytest.raises(NoRoom):
+        full().encode()
+
+
+def test_another_states_documents_leave_the_numbers() -> None:
+    bare = State(NEWSROOM.network, marks={1: 9}, inventory=4)
+    assert not bare.has_documents_of(full())
+    with_them = bare.with_documents_of(full())
+    assert with_them.has_documents_of(full())
+    assert (with_them.marks, with_them.inventory, with_them.floors) == ({1: 9}, 4, Floors())

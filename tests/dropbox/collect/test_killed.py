@@ -65,7 +65,7 @@ def one_round(folder: Path, number: int, chance: random.Random) -> bool:
             assert office.store.room().free == free, "what was claimed is free again"
         else:
             assert office.holds(*addresses, *stored) == [True] * 4 + [False, False, True]
-        assert office.visit().deliver(raw) == {"desk": 1, "mark": mark + ENTRIES, "refused": []}
+        assert office.visit().deliver(raw) == {"desk": 1, "mark": mark + ENTRIES, "refused": [], "reasons": {}}
         assert office.holds(*addresses, *stored) == [True] * 4 + [False, False, True]
         office.store.delete([cell_id for cell_id, _ in office.store.entries()])
         return applied

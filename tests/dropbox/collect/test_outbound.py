@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dropbox.box import MAX_BUNDLE_MEMORY
+from dropbox.delivery import MAX_ACKNOWLEDGED_BYTES
 from keys import statement
 from keys.bundle import CELL_BYTES, EntryType
 from keys.encoding import parse_json, u8, u32
@@ -50,7 +50,7 @@ def test_a_bundle_is_applied_whole(office: Office) -> None:
         )
     )
 
-    assert said == {"desk": 1, "mark": 5, "refused": []}
+    assert said == {"desk": 1, "mark": 5, "refused": [], "reasons": {}}
     assert office.holds(kept, gone) == [True, False]
     assert office.store.read(office.address(1, "a")) == random_cell("a")
     assert office.store.read(office.address(1, "b")) == random_cell("b")
@@ -87,7 +87,7 @@ def test_a_longer_bundle_adds_what_is_above_the_mark(office: Office) -> None:
 
     said = visit.deliver(office.bundle(1, [reply_cell("a"), reply_cell("b"), reply_cell("c")]))
 
-    assert said == {"desk": 1, "mark": 3, "refused": []}
+    assert said == {"desk": 1, "mark": 3, "refused": [], "reasons": {}}
     assert office.holds(office.address(1, "a"), office.address(1, "b"), office.address(1, "c")) == [False, True, True]
 
 
@@ -110,7 +110,7 @@ def test_each_desk_has_numbers_of_its_own(office: Office) -> None:
     visit = office.visit()
     visit.deliver(office.bundle(1, [reply_cell("a"), reply_cell("b")]))
 
-    assert visit.deliver(office.bundle(2, [reply_cell("a")])) == {"desk": 2, "mark": 1, "refused": []}
+    assert visit.deliver(office.bundle(2, [reply_cell("a")])) == {"desk": 2, "mark": 1, "refused": [], "reasons": {}}
     assert office.address(1, "a") != office.address(2, "a")
     assert office.holds(office.address(2, "a")) == [True]
 
@@ -175,7 +175,7 @@ def _without_cells(office: Office) -> bytes:
 
 
 def _hoarding(office: Office) -> bytes:
-    count = MAX_BUNDLE_MEMORY // (65_536 * 32) + 1
+    count = MAX_ACKNOWLEDGED_BYTES // (65_536 * 32) + 1
     return office.bundle(1, [reply_cell("a"), *[acknowledging([bytes(65_536 * 32)])] * count])
 
 
@@ -230,7 +230,7 @@ def test_an_address_that_exists_is_passed_over_and_told(office: Office) -> None:
 
     said = visit.deliver(office.bundle(1, [other, reply_cell("b")], first=2))
 
-    assert said == {"desk": 1, "mark": 3, "refused": [2]}
+    assert said == {"desk": 1, "mark": 3, "refused": [2], "reasons": {"2": "A cell stands at its address already."}}
     assert office.store.read(office.address(1, "a")) == random_cell("a")
     assert office.holds(office.address(1, "b")) == [True]
     assert visit.inventory().refused == {1: (2,)}
@@ -294,7 +294,8 @@ def test_a_document_that_is_not_admitted_is_passed_over_and_told(
 
     said = office.visit().deliver(office.bundle(1, [make(office), reply_cell("a")]))
 
-    assert said == {"desk": 1, "mark": 2, "refused": [1]}
+    assert (said["mark"], said["refused"]) == (2, [1])
+    assert list(said["reasons"]) == ["1"] and said["reasons"]["1"].endswith(".")
     assert office.holds(office.address(1, "a")) == [True]
     after = office.state
     assert (after.manifests, after.epochs, after.bulletins) == (before.manifests, before.epochs, before.bulletins)
@@ -312,6 +313,66 @@ def test_a_desk_may_bring_the_roots_manifest_and_another_desks_list(office: Offi
     assert said["refused"] == []
     assert office.box.manifest.sequence == 2
     assert office.state.epochs[2] == other
+
+
+def test_one_desks_flood_of_bulletins_keeps_nobody_else_out(office: Office) -> None:
+    """Desk 1 fills its share; desk 2, a manifest, a list and a close order find theirs."""
+    newsroom, visit = office.newsroom, office.visit()
+    flood = [document(EntryType.BULLETIN, newsroom.bulletin(1)) for _ in range(40)]
+
+    said = visit.deliver(office.bundle(1, [*flood, reply_cell("a")]))
+
+    assert 0 < len(said["refused"]) < 40, "what has room stands, entry by entry"
+    assert "more than" in said["reasons"][str(said["refused"][0])]
+    assert len(office.state.bulletins) == 40 - len(said["refused"])
+    entries = [
+        document(EntryType.BULLETIN, newsroom.bulletin(2)),
+        document(EntryType.EPOCHS, newsroom.epochs(2, weeks=13)),
+        document(EntryType.MANIFEST, newsroom.succession(supporters=())),
+        reply_cell("b"),
+    ]
+    assert visit.deliver(office.bundle(2, entries))["refused"] == []
+    newsroom.publish(supporters=())
+    closing = [document(EntryType.CLOSE, newsroom.close_order()), reply_cell("c")]
+    assert visit.deliver(office.bundle(2, closing, first=5))["refused"] == []
+    assert not office.box.openness().is_open
+
+
+def test_more_documents_than_the_server_has_room_for_are_passed_over_and_the_rest_stands(office: Office) -> None:
+    junk = [(EntryType.BULLETIN, bytes(1 << 20))] * 3
+
+    said = office.visit().deliver(office.bundle(1, [*junk, reply_cell("a")]))
+
+    assert (said["mark"], said["refused"]) == (4, [1, 2, 3])
+    assert office.holds(office.address(1, "a")) == [True]
+
+
+def test_one_bundle_brings_only_so_many_lists(office: Office) -> None:
+    one = office.newsroom.epochs(1, weeks=1)
+
+    said = office.visit().deliver(office.bundle(1, [*[document(EntryType.EPOCHS, one)] * 66, reply_cell("a")]))
+
+    assert said["refused"] == [65, 66]
+
+
+def test_a_desk_whose_key_was_replaced_meanwhile_delivers_nothing(office: Office) -> None:
+    """The manifest takes desk 1's key away while a bundle signed with it is still coming in."""
+    raw = office.bundle(1, [reply_cell("a")])
+    before = office.store.entries()
+    renewed = office.newsroom.succession(desks=(office.newsroom.add_desk(1), office.newsroom.desk(2)))
+
+    class Overtaken(io.BytesIO):
+        overtaken = False
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() > 1_000 and not self.overtaken:
+                self.overtaken = True
+                office.box.admit([renewed])
+            return super().read(size)
+
+    with pytest.raises(Stale, match="changed"):
+        office.box.deliver(Overtaken(raw))
+    assert office.store.entries() == before
 
 
 def test_a_close_order_closes_the_box(office: Office) -> None:

@@ -1,0 +1,39 @@
+"""What `dropbox-server status` tells whoever runs the server: what is open, what was refused, what room is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dropbox.cli import facts_of
+from dropbox.store import status
+from keys.bundle import EntryType
+from tests.simulators.office import Office, reply_cell
+
+
+def facts(office: Office) -> dict[str, object]:
+    return facts_of(status(office.data), office.state, "alpha", office.newsroom.now)
+
+
+def test_status_tells_who_filled_the_documents_and_what_was_refused(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    try:
+        assert (facts(office)["bulletins"], facts(office)["entries_refused"]) == ({"1": 0, "2": 0}, {})
+        flood = [(EntryType.BULLETIN, office.newsroom.bulletin(1).encode()) for _ in range(40)]
+        said = office.visit().deliver(office.bundle(1, [*flood, reply_cell("a")]))
+        told = facts(office)
+        assert told["bulletins"] == {"1": 40 - len(said["refused"]), "2": 0}
+        assert told["entries_refused"] == {"1": said["refused"]}
+        assert told["documents_room"] == (1 << 18) - 36
+        assert told["documents_bytes"] == len(office.store.documents())
+        assert told["documents_that_do_not_verify"] == 0
+    finally:
+        office.close()
+
+
+def test_status_of_a_server_without_a_manifest(tmp_path: Path) -> None:
+    office = Office(tmp_path, with_epochs=False)
+    try:
+        told = facts_of(status(office.data), type(office.state)(office.newsroom.network), "alpha", 0)
+        assert (told["open"], told["closed_because"], told["bulletins"]) == (False, "no-manifest", {})
+    finally:
+        office.close()
