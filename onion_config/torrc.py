@@ -128,6 +128,9 @@ def network_lines(network: LoopbackNetwork) -> list[str]:
         # Six nodes on one machine, and no exit among them.
         "PathsNeededToBuildCircuits 0.67",
         "ShutdownWaitLength 0",
+        # Loopback's own buffers hold seconds of an upload: what a browser asks meanwhile would wait behind it.
+        "ConstrainedSockets 1",
+        "ConstrainedSockSize 131072",
         *(
             f"DirAuthority {each.name} orport={each.or_port} no-v2 v3ident={each.v3_identity} "
             f"127.0.0.1:{each.dir_port} {each.fingerprint}"
