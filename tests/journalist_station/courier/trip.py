@@ -23,6 +23,7 @@ from tests.simulators.office import SERVER, Office
 
 PASSPHRASE = "ฝนตกที่ปลายนา"
 PATIENCE_SECONDS = 60
+ROOT = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class Trip:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    """For programs that import what tests share: the tree comes last, after the installed packages."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), str(ROOT)])}
 
 
 def inbound(stick: Path) -> Path:
