@@ -22,7 +22,8 @@ UNFOUNDED = NetworkId(bytes(NETWORK_ID_BYTES))
 
 MAX_SETTINGS_BYTES = 4_096
 RESERVE_DIVISOR = 50
-MIN_RESERVE_SLOTS = 64
+MIN_RESERVE_SLOTS = 256
+"""A quarter is kept for bundles, which alone free room: four of usual size."""
 
 
 @dataclass(frozen=True, slots=True)

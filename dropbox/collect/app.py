@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, cast
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from dropbox.box import Box
+from dropbox.collect.deliveries import RETRY_SECONDS, Busy, Deliveries
 from dropbox.collect.logins import Logins, Unwelcome
 from keys import primitives
 from keys.bundle import CELL_BYTES
@@ -24,8 +25,9 @@ MAX_LOGIN_BYTES = 4_096
 _REQUEST_BYTES = 4 + MAX_CELLS_A_REQUEST * ID_BYTES
 
 
-def create_app(box: Box, logins: Logins, server: str) -> Flask:
-    """Return the WSGI application of the collect interface."""
+def create_app(box: Box, logins: Logins, server: str, deliveries: Deliveries | None = None) -> Flask:
+    """Return the WSGI application of the collect interface. To be made before the workers fork."""
+    deliveries = deliveries or Deliveries()
     app = Flask("dropbox.collect", static_folder=None)
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
@@ -53,7 +55,7 @@ def create_app(box: Box, logins: Logins, server: str) -> Flask:
                 raw = from_hex(token, len(token) // 2)
             except Malformed as error:
                 raise Unwelcome("This isn't a token.") from error
-            logins.check(box.manifest, raw)
+            g.courier = logins.check(box.manifest, raw)
             return view()
 
         checked.__name__ = view.__name__
@@ -90,7 +92,9 @@ def create_app(box: Box, logins: Logins, server: str) -> Flask:
     @app.post("/v1/outbound")
     @authorised
     def outbound() -> Response:
-        delivery = box.deliver(cast(BinaryIO, request.stream))
+        with deliveries.place(g.courier.public):
+            body = deliveries.hurried(cast(BinaryIO, request.stream), request.content_length or 0)
+            delivery = box.deliver(cast(BinaryIO, body))
         reasons = {str(number): reason for number, reason in delivery.reasons.items()}
         said = {"desk": delivery.desk, "mark": delivery.mark, "refused": list(delivery.refused), "reasons": reasons}
         return _json(said)
@@ -108,7 +112,10 @@ def create_app(box: Box, logins: Logins, server: str) -> Flask:
 def _explain_errors(app: Flask) -> None:
     @app.errorhandler(DropBoxError)
     def refused(error: DropBoxError) -> Response:
-        return _refusal(error, error.http_status)
+        response = _refusal(error, error.http_status)
+        if isinstance(error, Busy) or error.http_status == 408:  # It passes by itself: a courier tries again.
+            response.headers["Retry-After"] = str(RETRY_SECONDS)
+        return response
 
     @app.errorhandler(HTTPException)
     def unknown(error: HTTPException) -> Response:

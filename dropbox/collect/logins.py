@@ -60,11 +60,15 @@ class Logins:
             raise Unwelcome("This courier isn't known here, or the signature isn't theirs.") from error
         return self._box.seal(_TOKEN + u64(self._clock()) + key.public)
 
-    def check(self, in_force: Manifest, token: bytes) -> None:
-        """Raises: Unwelcome: not a token of this server's run, too old, or the courier is no longer in the manifest."""
+    def check(self, in_force: Manifest, token: bytes) -> SigningKey:
+        """Return the key of the courier that a token was given to.
+
+        Raises:
+            Unwelcome: not a token of this server's run, too old, or the courier is no longer in the manifest.
+        """
         reader = self._opened(token, _TOKEN, TOKEN_SECONDS)
         try:
-            in_force.courier(SigningKey(reader.take(KEY_BYTES)))
+            return in_force.courier(SigningKey(reader.take(KEY_BYTES))).key
         except NotForUs as error:
             raise Unwelcome("The manifest doesn't list this courier any more.") from error
 

@@ -196,12 +196,17 @@ class Custody:
             raise _full()
         return slots
 
-    def expect(self, slots: int, keep_free: int) -> None:
-        """Raises: NoRoom: so many slots can't be claimed and still leave `keep_free`."""
-        if self.claims.free < slots + keep_free:
+    def expect(self, slots: int, keep_free: int, allowance: int = 0) -> None:
+        """Raises: NoRoom: so many slots can't be claimed and still leave `keep_free`, but for the allowance."""
+        if self._within(keep_free, allowance) < slots:
             self.release_dead()
-        if self.claims.free < slots + keep_free:
+        if self._within(keep_free, allowance) < slots:
             raise _full()
+
+    def _within(self, keep_free: int, allowance: int) -> int:
+        """Return how many slots can be claimed, of those below `keep_free` no more than the allowance."""
+        free = self.claims.free
+        return min(free, max(0, free - keep_free) + allowance)
 
     def _try_claim(self, wanted: int, keep_free: int) -> list[int]:
         with self._changing():

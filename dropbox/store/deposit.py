@@ -11,6 +11,7 @@ from dropbox.store.custody import Custody
 from dropbox.store.files import Bytes
 from dropbox.store.slab import PAGE_BYTES, Slab
 from keys.bundle import CELL_BYTES
+from keys.errors import NoRoom
 from keys.inventory import DIGEST_BYTES, ID_BYTES, CellId
 
 _LEAST_BYTES = 32_768
@@ -99,14 +100,27 @@ class Deposit:
     """
 
     def __init__(
-        self, custody: Custody, slab: Slab, commit: Callable[[Deposit], Outcome], *, first_floor: int, floor: int
+        self,
+        custody: Custody,
+        slab: Slab,
+        commit: Callable[[Deposit], Outcome],
+        *,
+        first_floor: int,
+        floor: int,
+        allowance: int = 0,
     ) -> None:
-        """Args: first_floor, floor: how many slots must stay free after the first claim, and after any further one."""
+        """Begin an item.
+
+        Args:
+            first_floor, floor: how many slots must stay free after the first claim, and after any further one.
+            allowance: how many slots may be claimed all the same when no more are free than that.
+        """
         self._custody = custody
         self._slab = slab
         self._commit = commit
         self._first_floor = first_floor
         self._floor = floor
+        self._allowance = allowance
         self.stage = Stage.OPEN
         self.slots: list[int] = []
         self._spare: list[int] = []
@@ -125,10 +139,22 @@ class Deposit:
         self._expect(Stage.OPEN)
         if not self._spare:
             wanted = min(1 + len(self.slots) // _SPARE_DIVISOR, _MOST_SPARE)
-            self._spare = self._custody.claim(wanted, self._floor if self.slots else self._first_floor)
+            self._spare = self._claim(wanted, self._floor if self.slots else self._first_floor)
         slot = self._spare.pop()
         self.slots.append(slot)
         return SlotWriter(self._slab, slot, self._done)
+
+    def _claim(self, wanted: int, floor: int) -> list[int]:
+        """Claim where there is room, else out of the allowance. Raises: NoRoom: both are used up."""
+        if not self._allowance or self._custody.claims.free > floor:
+            try:
+                return self._custody.claim(wanted, floor)
+            except NoRoom:
+                if not self._allowance:
+                    raise
+        claimed = self._custody.claim(min(wanted, self._allowance), 0)
+        self._allowance -= len(claimed)
+        return claimed
 
     def _done(self, cell: Written) -> None:
         self.written.append(cell)

@@ -146,16 +146,21 @@ class Store:
 
         Args:
             cells: how many it will have, as far as is known. It may have more. An item of one cell may lie in the
-                reserve; cells beyond its first may not.
-            reserved: all of its cells may lie in the reserve. For bundles: what frees room must not wait for room.
+                reserve, but for the quarter of it that bundles find; cells beyond its first may not.
+            reserved: a quarter of the reserve's slots may be taken for its cells. For bundles, of which nobody knows
+                whose they are until they have come in whole: they must neither take what texts need, nor, since they
+                free room, wait for room.
 
         Raises:
             NoRoom: so many cells can't be taken now.
         """
-        floor = 0 if reserved else self._reserve
-        first_floor = 0 if cells == 1 else floor
-        self._custody.expect(cells, first_floor)
-        return Deposit(self._custody, self._slab, self._commit, first_floor=first_floor, floor=floor)
+        quarter = -(-self._reserve // 4)
+        first_floor = quarter if cells == 1 and not reserved else self._reserve
+        allowance = quarter if reserved else 0
+        self._custody.expect(cells, first_floor, allowance)
+        return Deposit(
+            self._custody, self._slab, self._commit, first_floor=first_floor, floor=self._reserve, allowance=allowance
+        )
 
     def _commit(self, deposit: Deposit) -> Outcome:
         return self.apply(Change(deposits=(deposit,)))

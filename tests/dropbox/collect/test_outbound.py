@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +15,7 @@ from dropbox.delivery import MAX_ACKNOWLEDGED_BYTES
 from keys import statement
 from keys.bundle import CELL_BYTES, EntryType
 from keys.encoding import parse_json, u8, u32
-from keys.errors import Stale
+from keys.errors import NotAuthentic, Stale
 from keys.inventory import CellId
 from keys.minisign import SignedDocument
 from keys.statement import NetworkId
@@ -435,16 +436,39 @@ def test_a_retired_desk_delivers_nothing_more(office: Office) -> None:
     assert visit.post("/v1/outbound", office.bundle(2, [reply_cell("b")])).status_code == 404
 
 
-def test_a_bundle_finds_room_where_a_file_would_not(office: Office) -> None:
-    room = office.store.room()
-    office.fill(room.slots - room.reserve)
+def test_a_bundle_finds_room_where_a_file_would_not_and_leaves_texts_theirs(tmp_path: Path) -> None:
+    office = Office(tmp_path, reserve=8)
+    office.fill(16)
     visit = office.visit()
-
-    assert visit.deliver(office.bundle(1, [reply_cell(str(number)) for number in range(room.reserve)]))["mark"] == 4
     before = snapshot(office)
-    answer = visit.post("/v1/outbound", office.bundle(1, [reply_cell("more")], first=5))
-    assert answer.status_code == 507
+
+    too_much = visit.post("/v1/outbound", office.bundle(1, [reply_cell(str(number)) for number in range(3)]))
+    assert too_much.status_code == 507
     assert snapshot(office) == before
+    assert visit.deliver(office.bundle(1, [reply_cell("a"), reply_cell("b")]))["mark"] == 2
+    office.close()
+
+
+def test_before_its_signature_a_bundle_takes_no_more_than_a_quarter_of_the_reserve(tmp_path: Path) -> None:
+    """A bundle that is forged, and says that it has few cells: texts are taken in meanwhile."""
+    office = Office(tmp_path, reserve=8)
+    office.fill(16)
+    forged = office.bundle(1, [reply_cell("a"), reply_cell("b")], signed_by=office.newsroom.courier_seeds["carrier"])
+    least = 24
+
+    class Watched(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            nonlocal least
+            least = min(least, office.store.room().free)
+            with office.store.item() as text:
+                text.begin_cell()
+            return super().read(size)
+
+    with pytest.raises(NotAuthentic):
+        office.box.deliver(Watched(forged))
+    assert least == 6
+    assert office.store.room().free == 8
+    office.close()
 
 
 class Breaking(io.BytesIO):

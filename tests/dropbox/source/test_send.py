@@ -453,7 +453,7 @@ def test_files_that_find_no_room_are_told_and_the_text_still_comes(small: Site) 
 
 
 def test_without_any_room_it_says_so(small: Site) -> None:
-    while small.store.room().free:
+    while small.store.room().free > 1:  # The last is kept for bundles, which free room.
         assert small.visitor().send("x").response.status_code == 200
     sent = small.visitor("en").send("x")
     assert sent.response.status_code == 507

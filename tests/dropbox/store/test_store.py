@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -196,30 +198,52 @@ def test_deleting_names_what_was_there(store: Store) -> None:
     assert store.read(A.cell_id) == A.content
 
 
-def test_the_reserve_is_for_text_and_bundles(store: Store) -> None:
-    """12 slots, 3 of them kept."""
-    with pytest.raises(NoRoom):
-        store.item(10)
-    with store.item(9) as file:
-        for _ in range(9):
-            file.begin_cell()
+def test_the_reserve_is_for_text_and_bundles(folder: Path) -> None:
+    """12 slots, 8 of them kept: texts leave a quarter of these to bundles, and each bundle takes no more than that."""
+    with Store.open(folder, reserve_slots=8) as store, ExitStack() as held:
         with pytest.raises(NoRoom):
+            store.item(5)
+        file = held.enter_context(store.item(4))
+        for _ in range(4):
             file.begin_cell()
-        with pytest.raises(NoRoom):
-            store.item(2)
-        with store.item(1) as text:
+        for begin in (file.begin_cell, lambda: store.item(2), lambda: store.item(3, reserved=True)):
+            with pytest.raises(NoRoom):
+                begin()
+        bundles = [held.enter_context(store.item(2, reserved=True)) for _ in range(2)]
+        for bundle in (*bundles, *bundles):
+            bundle.begin_cell()
+        for bundle in bundles:
+            with pytest.raises(NoRoom):
+                bundle.begin_cell()
+        for _ in range(2):
+            text = held.enter_context(store.item(1))
             text.begin_cell()
             with pytest.raises(NoRoom):
                 text.begin_cell()
-        with store.item(3, reserved=True) as bundle:
-            for _ in range(3):
-                bundle.begin_cell()
-            with pytest.raises(NoRoom):
-                bundle.begin_cell()
-            with pytest.raises(NoRoom) as caught:
-                store.item(1)
-            assert caught.value.http_status == 507
-    assert store.room().free == 12
+        with pytest.raises(NoRoom) as caught:
+            store.item(1)
+        assert caught.value.http_status == 507
+    with Store.open(folder, reserve_slots=8) as store:
+        assert store.room().free == 12
+
+
+def test_texts_never_shut_out_the_bundle_that_frees_room(folder: Path) -> None:
+    with Store.open(folder, reserve_slots=8) as store, ExitStack() as held:
+        with pytest.raises(NoRoom):
+            while True:
+                held.enter_context(store.item(1)).begin_cell()
+        assert store.room().free == 2
+        bundle = held.enter_context(store.item(2, reserved=True))
+        bundle.begin_cell()
+        bundle.begin_cell()
+
+
+def test_a_bundle_takes_what_is_free_before_the_reserve(folder: Path) -> None:
+    with Store.open(folder, reserve_slots=8) as store, store.item(6, reserved=True) as bundle:
+        for _ in range(6):
+            bundle.begin_cell()
+        with pytest.raises(NoRoom):
+            bundle.begin_cell()
 
 
 def test_what_fitted_can_still_be_committed_when_room_runs_out(store: Store) -> None:
@@ -263,12 +287,13 @@ def test_stirring_changes_a_free_slot_and_record_and_nothing_else(store: Store) 
     assert store.room().free == 10
 
 
-def test_stirring_a_full_store_does_no_harm(store: Store) -> None:
-    with store.item(12, reserved=True) as deposit:
+def test_stirring_a_full_store_does_no_harm(folder: Path) -> None:
+    with Store.open(folder) as store, store.item(12) as deposit:
         for _ in range(12):
             deposit.begin_cell()
         store.stir()
-    assert store.room().free == 12
+    with Store.open(folder) as store:
+        assert store.room().free == 12
 
 
 def test_threads_lose_and_mix_nothing(store: Store) -> None:
