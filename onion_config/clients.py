@@ -28,6 +28,7 @@ FOLDER = "authorized_clients"
 _SUFFIX = ".auth"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 _NOBODY = CourierName("nobody")
+_SERVER_LINE = re.compile(r"descriptor:x25519:[A-Za-z2-7]{52}\n?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +94,29 @@ def close_to_strangers(service: Path, randomness: Randomness) -> None:
     """
     private_folder(service)
     path = private_folder(service / FOLDER) / f"{_NOBODY}{_SUFFIX}"
-    if not path.exists():
+    if not _counts(path):
         write_private(path, ClientKey(randomness(primitives.KEY_BYTES)).server_line().encode())
 
 
 def check_closed(service: Path) -> None:
-    """Raises: Misconfigured: the service in this folder would answer anybody who knows its address."""
-    if not any((service / FOLDER).glob(f"*{_SUFFIX}")):
+    """Require that tor finds a client in this folder: it skips files that it can't read, and opens where none is left.
+
+    Raises:
+        Misconfigured: the service in this folder would answer anybody who knows its address.
+    """
+    if not any(_counts(path) for path in (service / FOLDER).glob(f"*{_SUFFIX}")):
         raise Misconfigured(
-            "The collect service lists no client at all, and tor would open it to everybody.",
+            "The collect service lists no client that tor can read, and tor would open it to everybody.",
             "Make its keys with: onion-config keys --onions FOLDER",
         )
+
+
+def _counts(path: Path) -> bool:
+    """Say whether a file is one client's line, as tor reads it."""
+    try:
+        return _SERVER_LINE.fullmatch(path.read_text("ascii")) is not None
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def add(service: Path, name: CourierName, randomness: Randomness) -> ClientKey:

@@ -78,6 +78,38 @@ def test_a_service_without_couriers_is_closed_and_stays_so(tmp_path: Path) -> No
     clients.check_closed(tmp_path)  # … the last revocation must not open the door.
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b"garbage",
+        b"\xff\xfe",
+        b"descriptor:x25519:\n",
+        b"descriptor:x25519:" + b"A" * 51,
+        b"descriptor:x25519:" + b"A" * 53,
+        b"descriptor:x25519:" + b"1" * 52,
+        b"descriptor:ed25519:" + b"A" * 52,
+        b"descriptor:x25519:" + b"A" * 52 + b"\ndescriptor:x25519:" + b"A" * 52 + b"\n",
+    ],
+)
+def test_a_file_that_tor_skips_closes_nothing_and_is_mended(tmp_path: Path, content: bytes) -> None:
+    clients.close_to_strangers(tmp_path, system_randomness)
+    (tmp_path / clients.FOLDER / "nobody.auth").write_bytes(content)
+    (tmp_path / clients.FOLDER / "may.auth").write_bytes(content)
+    with pytest.raises(Misconfigured, match="everybody"):
+        clients.check_closed(tmp_path)
+
+    clients.close_to_strangers(tmp_path, system_randomness)
+    clients.check_closed(tmp_path)
+
+
+def test_a_folder_in_a_files_place_closes_nothing(tmp_path: Path) -> None:
+    (tmp_path / clients.FOLDER / "may.auth").mkdir(parents=True)
+    with pytest.raises(Misconfigured):
+        clients.check_closed(tmp_path)
+
+
 def test_the_stand_in_is_made_once_and_nobody_knows_its_secret(tmp_path: Path) -> None:
     clients.close_to_strangers(tmp_path, system_randomness)
     line = (tmp_path / clients.FOLDER / "nobody.auth").read_text()
