@@ -7,6 +7,7 @@ import click
 from journalist_station.commands.answering import bulletin, outbox_, reply, send
 from journalist_station.commands.keeping import backup, epochs_, erase, init, log, passphrase, restore, status
 from journalist_station.commands.reading import export, import_, list_, show
+from journalist_station.commands.releasing import release
 from keys import terminal
 
 
@@ -29,6 +30,7 @@ for _command in (
     bulletin,
     send,
     outbox_,
+    release,
     erase,
     backup,
     restore,

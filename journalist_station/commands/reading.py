@@ -9,7 +9,7 @@ import click
 
 from journalist_station.commands.display import STATES, bar, called, day, show_text, size, warn, worst
 from journalist_station.commands.session import FOLDER, STICK, Session, VaultCommand
-from journalist_station.vault import epochs, importing, names, threads
+from journalist_station.vault import damaged, epochs, importing, names, threads
 from journalist_station.vault import export as exporting
 from journalist_station.vault.database import post
 from journalist_station.vault.database import tips as rows
@@ -67,6 +67,7 @@ def _show_report(report: Report, as_json: bool) -> None:
         "cells taken": report.held,
         "cells for others": report.foreign,
         "cells damaged or exchanged": report.damaged,
+        "cells listed, and not here yet": report.unread,
         "cells in no inventory": report.unlisted,
         "cells refused": report.refused,
         "referrals, kept for later": report.referrals,
@@ -80,12 +81,21 @@ def _show_report(report: Report, as_json: bool) -> None:
         warn(f"{server}: {problem.message} {problem.remedy}")
     for warning in report.warnings:
         warn(warning)
+    if report.damaged_at_source:
+        warn(_at_source(report.damaged_at_source))
+
+
+def _at_source(count: int) -> str:
+    return (
+        f"Cells that came damaged on two trips: {count}. Their server has them so, or the sticks are worn. "
+        "What it means, and how to let them go: journalist-station release"
+    )
 
 
 def _report_facts(report: Report) -> dict[str, Any]:
     counted = (
-        "manifest cells held foreign damaged unlisted refused referrals cut_short messages new_threads files "
-        "opened_inside waiting delivered sent_again warnings inventories"
+        "manifest cells held foreign damaged damaged_at_source unread unlisted refused referrals cut_short messages "
+        "new_threads files opened_inside waiting delivered sent_again warnings inventories"
     )
     return {
         **{name: getattr(report, name) for name in counted.split()},
@@ -107,14 +117,18 @@ def list_(session: Session, search: str | None, as_json: bool) -> None:
             hits = set(rows.search(vault.database, search))
             found = [each for each in found if each.number in hits]
         lost = rows.tips_without_message(vault.database)
+        broken = len(damaged.at_source(vault))
         if as_json:
             threads_ = [_summary_facts(vault, each) for each in found]
-            show_json({"threads": threads_, "without_message": [tip.hex() for tip in lost]})
+            facts = {"threads": threads_, "without_message": [tip.hex() for tip in lost], "damaged_at_source": broken}
+            show_json(facts)
             return
         columns = ["", "thread", "tips", "files", "newest", "kind", "state", "answer"]
         show_table(columns, [_summary_row(vault, each) for each in found])
     for tip in lost:
         note(f"Files without a message: {tip.hex()}. The message may still come; export takes that number too.")
+    if broken:
+        warn(_at_source(broken))
     if found:
         session.next(f"show {found[0].number}")
     else:

@@ -64,7 +64,7 @@ class Assembly:
     numbers: tuple[int, ...] = ()
     replaced: tuple[str, ...] = ()
     held: list[bytes] = field(default_factory=list)
-    damaged: list[bytes] = field(default_factory=list)
+    damaged: list[FileCell] = field(default_factory=list)
     refused: list[bytes] = field(default_factory=list)
 
     @property
@@ -204,7 +204,7 @@ class _Opening:
                 raise NotAuthentic("A cell is cut short.")
             block = cells.open_block(each.key, sealed, self._geometry)
         except NotAuthentic:
-            self._result.damaged.append(each.cell)
+            self._result.damaged.append(each)
             return None
         except Malformed:
             self._result.refused.append(each.cell)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from journalist_station.vault import journal, rollback
 from journalist_station.vault.database import cells as rows
-from journalist_station.vault.database import facts, post
+from journalist_station.vault.database import damage, facts, post
 from journalist_station.vault.database.cells import ServerRow
 from journalist_station.vault.database.post import EntryRow
 from journalist_station.vault.stick import Stick
@@ -64,6 +64,7 @@ def take_inventory(vault: Vault, stick: Stick, server: str, now: int, report: To
         _confirm(vault, inventory, before.mark if before else 0, now, report)
         rows.put_listing(vault.database, server, inventory.digests, inventory.time)
         rows.put_server(vault.database, ServerRow(server, inventory.sequence, inventory.time, mark, _health(inventory)))
+        damage.forget_unlisted(vault.database)
         rows.drop_servers(vault.database, [party.name for party in vault.manifest.servers])
         post.delete_confirmed(
             vault.database,

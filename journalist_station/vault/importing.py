@@ -8,19 +8,19 @@ does it again. What is damaged, exchanged or not for this desk is counted, never
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from journalist_station.vault import assembling, confirming, epochs, inner, journal, threads
+from journalist_station.vault import assembling, confirming, damaged, epochs, inner, journal, threads
 from journalist_station.vault.assembling import FileCell
+from journalist_station.vault.carried import Carried
 from journalist_station.vault.database import cells as rows
 from journalist_station.vault.database import tips as tip_rows
 from journalist_station.vault.database.cells import Fate
 from journalist_station.vault.database.tips import ItemState, RunRow
-from journalist_station.vault.opening import BATCH_CELLS, Batch, Outcome, Sorted, Wanted, sort_cells
-from journalist_station.vault.stick import Part, Stick, open_part
+from journalist_station.vault.opening import Batch, Outcome, Sorted, sort_cells
+from journalist_station.vault.stick import Stick
 from journalist_station.vault.threads import Admission
 from journalist_station.vault.vault import Vault
 from keys import bundle
@@ -29,7 +29,7 @@ from keys.age import HybridIdentity
 from keys.bundle import CELL_BYTES
 from keys.encoding import week_of
 from keys.errors import DropBoxError
-from keys.inventory import ID_BYTES, CellId
+from keys.inventory import CellId
 from keys.minisign import SignedDocument
 
 Key = tuple[bytes, int]
@@ -38,7 +38,9 @@ Key = tuple[bytes, int]
 
 @dataclass(slots=True)
 class Report:
-    """What an import did. Counts are of this import alone.
+    """What an import did. Counts are of this import alone, but for two that say how things stand after it.
+
+    `unread` cells are listed, and no stick has brought them whole; `damaged_at_source` are those that can be released.
 
     `problems` are what was wrong with a server's part of a stick, each with the server's name; the rest was imported.
     """
@@ -49,6 +51,8 @@ class Report:
     held: int = 0
     foreign: int = 0
     damaged: int = 0
+    damaged_at_source: int = 0
+    unread: int = 0
     unlisted: int = 0
     refused: int = 0
     referrals: int = 0
@@ -114,24 +118,25 @@ class _Import:
         self._done = self._total = 0
         self._fates: list[tuple[bytes, Fate]] = []
         self._noted: set[bytes] = set()
-        self._read: dict[Stick, dict[str, int]] = {stick: {} for stick in sticks}
 
     def run(self) -> Report:
         self._vault.files.sweep(tip_rows.all_files(self._database))
         threads_before = len(tip_rows.threads(self._database))
-        for stick in self._sticks:
-            servers = stick.servers()
-            for server in servers:
+        servers = {stick: self._servers(stick) for stick in self._sticks}
+        for stick, names in servers.items():
+            for server in names:
                 self._take_word(stick, server)
-            if not servers:
+            if not names:
                 self._report.warnings.append(f"There is nothing from a courier on {stick.folder.name!r}.")
-        batches = list(self._batches())
-        self._total = sum(len(batch.cells) for batch in batches) * CELL_BYTES
-        if batches:
+        self._carried = Carried(self._vault, servers, self._report)
+        while batches := self._carried.next_round():
+            self._total += sum(len(batch.cells) for batch in batches) * CELL_BYTES
             self._open(batches)
         self._report.new_threads = len(tip_rows.threads(self._database)) - threads_before
         self._report.waiting = tip_rows.count_missing(self._database)
         report = self._report
+        report.unread = sum(rows.open_count(self._database, server) for server in report.inventories)
+        report.damaged_at_source = len(damaged.at_source(self._vault))
         journal.record(
             self._database,
             self._now,
@@ -144,10 +149,17 @@ class _Import:
             unlisted=report.unlisted,
             refused=report.refused,
         )
-        for stick, read in self._read.items():
+        for stick, read in self._carried.read.items():
             if not write_known(self._vault, stick, read):
                 report.warnings.append(f"The stick {stick.folder.name!r} can't be written to, so more comes twice.")
         return report
+
+    def _servers(self, stick: Stick) -> list[str]:
+        try:
+            return stick.servers()
+        except DropBoxError as error:
+            self._report.problems.append((stick.folder.name, error))
+            return []
 
     def _take_word(self, stick: Stick, server: str) -> None:
         """Admit a server's documents and inventory from a stick, or say why not."""
@@ -191,41 +203,6 @@ class _Import:
                 "make: it opens nothing of what is sealed to it."
             )
 
-    def _batches(self) -> Iterator[Batch]:
-        """Yield the cells on the sticks whose fate is open and that are listed, each once or more often."""
-        wanted: dict[str, dict[bytes, bytes]] = {}
-        listed: dict[str, frozenset[bytes]] = {}
-        known = rows.servers(self._database)
-        for stick in self._sticks:
-            for server in stick.servers():
-                if server not in known:
-                    continue  # No inventory of it was ever admitted, so nothing says what its cells should be.
-                if server not in wanted:
-                    wanted[server] = rows.wanted(self._database, server)
-                    listed[server] = rows.listed(self._database, server)
-                self._read[stick][server] = known[server].sequence
-                parts, problems = stick.parts(server, self._vault.network)
-                self._report.problems += [(server, problem) for problem in problems]
-                for part in parts:
-                    yield from self._batches_of(part, wanted[server], listed[server])
-
-    def _batches_of(self, part: Part, wanted: dict[bytes, bytes], listed: frozenset[bytes]) -> Iterator[Batch]:
-        self._report.cut_short += part.cut_short
-        pending: list[Wanted] = []
-        with open_part(part.path) as file:
-            for record in range(part.records):
-                offset = part.at(record)
-                cell = os.pread(file.fileno(), ID_BYTES, offset - ID_BYTES)
-                if cell in wanted:
-                    pending.append(Wanted(cell, wanted[cell], offset))
-                elif cell not in listed:
-                    self._report.unlisted += 1
-                if len(pending) == BATCH_CELLS:
-                    yield Batch(part.path, tuple(pending))
-                    pending = []
-        if pending:
-            yield Batch(part.path, tuple(pending))
-
     def _open(self, batches: Sequence[Batch]) -> None:
         latest = max(server.time for server in rows.servers(self._database).values())
         # One week of tolerance: an upload that runs over midnight on Sunday, a server's clock a little ahead.
@@ -267,6 +244,8 @@ class _Import:
                 self._note(each.cell, Fate.FOREIGN)
             case ((Outcome.EXCHANGED | Outcome.DAMAGED), _):
                 report.damaged += 1
+                as_listed = each.outcome is Outcome.DAMAGED
+                self._carried.came_damaged(each.cell, each.path, each.offset, as_listed=as_listed)
             case _:
                 self._note(each.cell, Fate.REFUSED)
 
@@ -322,6 +301,8 @@ class _Import:
             for cell in result.refused:
                 self._note(cell, Fate.REFUSED)
             self._settle({tip})
+            for each in result.damaged:
+                self._carried.came_damaged(each.cell, each.path, each.offset, as_listed=True)
         self._report.damaged += len(result.damaged)
         for file in result.replaced:
             self._vault.files.remove(file)

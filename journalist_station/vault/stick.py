@@ -118,7 +118,13 @@ class Stick:
         with self._open(TOP, "inbound", server, name) as file:
             head = bundle.read_header(file)
             inventory = bundle.parse_cells_header(head, network, server)
-            records, rest = divmod(os.fstat(file.fileno()).st_size - len(head), RECORD_BYTES)
+            size = os.fstat(file.fileno()).st_size
+            if size > bundle.MAX_PART_BYTES:
+                raise Malformed(
+                    "A file of cells is longer than any courier writes: it was left out.",
+                    "Somebody prepared this stick, or it is broken. Let the courier fetch again, with another stick.",
+                )
+            records, rest = divmod(size - len(head), RECORD_BYTES)
             return Part(self.folder / TOP / "inbound" / server / name, server, inventory, len(head), records, rest > 0)
 
     def known(self, desk: int, network: NetworkId) -> bundle.Known | None:

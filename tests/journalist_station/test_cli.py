@@ -197,7 +197,7 @@ def test_tables_for_people_in_a_pipe(desk: Desk, box: DropBox, tmp_path: Path) -
 def test_a_list_of_nothing(desk: Desk) -> None:
     assert desk.run("list") == 0
     assert (desk.out, desk.err) == ("", "")
-    assert desk.json("list") == {"threads": [], "without_message": []}
+    assert desk.json("list") == {"threads": [], "without_message": [], "damaged_at_source": 0}
 
 
 def test_searching(desk: Desk, box: DropBox) -> None:
@@ -217,6 +217,30 @@ def test_files_without_a_message(desk: Desk, box: DropBox, tmp_path: Path) -> No
     assert desk.json("list")["without_message"] == [sent.tip.hex()]
     exported = desk.json("export", sent.tip.hex(), "--to", tmp_path)
     assert (Path(exported["folder"]) / "1/files/f").read_bytes() == b"f"
+
+
+def test_cells_that_are_damaged_at_their_source_are_released_by_a_word(desk: Desk, box: DropBox) -> None:
+    [cell] = box.send(Source(desk.newsroom), "a tip").all
+    box.cells[cell] = box.cells[cell][:-1] + bytes([box.cells[cell][-1] ^ 1])
+    for _ in range(2):
+        for part in box.folder(desk.stick).glob("cells-*"):
+            part.unlink()
+        box.fill(desk.stick)
+        assert desk.run("import", desk.stick) == 0
+        assert desk.out.count("cells listed, and not here yet") == 1
+    assert "came damaged on two trips: 1" in desk.err
+    assert desk.run("list") == 0
+    assert "journalist-station release" in desk.err
+    assert desk.json("list")["damaged_at_source"] == 1
+    assert desk.run("release") == 69
+    assert "perhaps a part of a tip" in desk.err
+    assert "hint:" in desk.err
+    assert desk.run("release", "--yes") == 0
+    assert cell.hex()[:8] in desk.out
+    assert desk.json("release", "--yes") == {"released": []}
+    assert desk.run("list") == 0
+    assert "release" not in desk.err
+    assert "release" in [act["act"] for act in desk.json("log")["acts"]]
 
 
 def test_epochs_are_erased_after_a_warning_and_the_backup_named(desk: Desk, box: DropBox, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ class Fate(IntEnum):
     """It opened, and holds something that no honest server or source makes."""
     REFERRAL = 5
     """A referral: counted by this version, and kept as a cell. SPEC 8.8."""
+    RELEASED = 6
+    """It came damaged from its source, time and again, and a journalist let it go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +124,10 @@ def is_listed_by(database: Database, server: str, cell: bytes) -> bool:
     return database.row("SELECT 1 FROM sightings WHERE server = ? AND cell = ?", server, cell) is not None
 
 
-def open_count(database: Database, server: str, since_before: int) -> int:
-    """Return how many cells that a server first listed before a time have not been read here."""
+def open_count(database: Database, server: str, since_before: int | None = None) -> int:
+    """Return how many cells that a server first listed before a time, or at any time, have not been read here."""
     found: int = database.value(
-        """SELECT count(*) FROM sightings WHERE server = ? AND since < ?
+        """SELECT count(*) FROM sightings WHERE server = ?1 AND (?2 IS NULL OR since < ?2)
             AND NOT EXISTS (SELECT 1 FROM cells WHERE cells.cell = sightings.cell)""",
         server,
         since_before,

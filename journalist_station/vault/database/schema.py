@@ -148,4 +148,17 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE VIRTUAL TABLE search USING fts5 (text, tokenize = 'trigram')",
         "INSERT INTO search (search, rank) VALUES ('secure-delete', 1)",
     ),
+    (
+        # Cells that came damaged behind the header that their server lists. `first` and `again` are inventories.
+        """CREATE TABLE damages (
+            server TEXT NOT NULL,
+            cell BLOB NOT NULL,
+            digest BLOB NOT NULL,
+            first INTEGER NOT NULL,
+            again INTEGER,
+            content BLOB NOT NULL,
+            same INTEGER NOT NULL DEFAULT 1,
+            PRIMARY KEY (server, cell)
+        ) STRICT, WITHOUT ROWID""",
+    ),
 )

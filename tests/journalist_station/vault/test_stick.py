@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from journalist_station.vault.stick import Stick, split_signatures
 from keys import minisign
+from keys.bundle import MAX_PART_BYTES
 from keys.errors import DropBoxError, Malformed, Misconfigured
 from tests.simulators import seen
 from tests.simulators.dropbox import DropBox, Source
@@ -155,6 +156,24 @@ def test_several_signatures_in_one_file() -> None:
     signatures = newsroom.documents[0].signatures
     assert split_signatures(b"".join(signatures)) == list(signatures)
     assert len(split_signatures(b"\n" * 10_000)) <= minisign.MAX_SIGNATURES
+
+
+def test_a_part_without_end_is_left_out_and_the_others_are_read(station: Station, good: Path) -> None:
+    """A file of holes costs whoever prepares the stick nothing, and would hold up an import for ever."""
+    endless = good / "cells-1-0"
+    endless.write_bytes((good / "cells-1-1").read_bytes())
+    os.truncate(endless, MAX_PART_BYTES + 1)
+    report = station.take(station.stick())
+    [(server, error)] = report.problems
+    assert server == "alpha"
+    assert "longer than any courier writes" in error.message
+    assert report.messages == 1
+
+
+def test_a_part_of_the_greatest_length_is_read(station: Station, good: Path) -> None:
+    os.truncate(good / "cells-1-1", MAX_PART_BYTES)
+    report = station.take(station.stick())
+    assert (report.problems, report.messages) == ([], 1)
 
 
 def test_parts_are_read_whatever_their_numbers_look_like(station: Station, good: Path) -> None:
