@@ -33,6 +33,13 @@ class BadForm(Refusal, Malformed):
     advice = N_("Open the page again in Tor Browser and send it from there.")
 
 
+class FromElsewhere(Refusal, Refused):
+    """The browser says that another site made it send this form."""
+
+    sentence = N_("Another website made your browser send this form. Nothing of it was stored.")
+    advice = N_("Open this drop box by its own address in Tor Browser and send it from there.")
+
+
 class TooLong(Refusal, Refused):
     """A text is longer than its field takes."""
 
@@ -169,6 +176,7 @@ class Failed(Refusal, Misconfigured):
 
 REFUSALS: tuple[type[Refusal], ...] = (
     BadForm,
+    FromElsewhere,
     TooLong,
     BrokenOff,
     TooSlow,

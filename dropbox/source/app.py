@@ -39,6 +39,7 @@ def create_app(context: Context) -> Flask:
     _speak(app)
     app.context_processor(lambda: _common(context))
     _explain_errors(app)
+    app.before_request(_refuse_forms_of_other_sites)
     app.after_request(harden)
     for part in (front, papers, send, entrance, inbox):
         part.register(app, context)
@@ -112,6 +113,19 @@ def _explain_errors(app: Flask) -> None:
         # What went wrong may carry what was sent: the exception is dropped here, and only its kind is logged.
         app.logger.error("a page failed: %s", type(error).__name__)
         return refusal_page(refusals.Failed())
+
+
+def _refuse_forms_of_other_sites() -> None:
+    """Refuse a form that another site made the browser send; from a page of ours it comes as `same-origin`.
+
+    Only what a browser says outright counts: one that says nothing is let in, and so is an `Origin` of null, which
+    Firefox sends under our own Referrer-Policy. Nobody with a codename is turned away for a token that has aged.
+
+    Raises:
+        FromElsewhere: the browser says so.
+    """
+    if request.method == "POST" and request.headers.get("Sec-Fetch-Site", "").strip().lower() == "cross-site":
+        raise refusals.FromElsewhere
 
 
 def refusal_page(refusal: refusals.Refusal) -> Response:
