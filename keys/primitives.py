@@ -39,7 +39,7 @@ MLKEM768X25519_PUBLIC_BYTES = 1216
 MLKEM768_PUBLIC_BYTES = 1184
 
 
-def sha256(data: bytes) -> bytes:
+def sha256(data: bytes | memoryview) -> bytes:
     return hashlib.sha256(data).digest()
 
 
@@ -216,6 +216,22 @@ def ed25519_public_of_expanded(expanded: bytes) -> bytes:
 
 def ed25519_sign(seed: bytes, message: bytes) -> bytes:
     return ed25519.Ed25519PrivateKey.from_private_bytes(seed).sign(message)
+
+
+class Ed25519Key:
+    """A signing key kept ready, for whoever signs many things in a row: making it costs as much as signing."""
+
+    __slots__ = ("_key", "public")
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = ed25519.Ed25519PrivateKey.from_private_bytes(seed)
+        self.public = self._key.public_key().public_bytes_raw()
+
+    def __repr__(self) -> str:
+        return "Ed25519Key(…)"
+
+    def sign(self, message: bytes) -> bytes:
+        return self._key.sign(message)
 
 
 def ed25519_verify(public: bytes, message: bytes, signature: bytes) -> None:

@@ -110,6 +110,11 @@ def sign(seed: bytes, statement: bytes) -> bytes:
     return primitives.ed25519_sign(seed, primitives.blake2b(statement, 64))
 
 
+def sign_with(key: primitives.Ed25519Key, statement: bytes) -> bytes:
+    """Sign as `sign` does, with a key that is kept ready."""
+    return key.sign(primitives.blake2b(statement, 64))
+
+
 def verify(public: bytes, statement: bytes, signature: bytes) -> None:
     """Raises: NotAuthentic: when the signature isn't this key's over exactly these bytes."""
     primitives.ed25519_verify(public, primitives.blake2b(statement, 64), signature)

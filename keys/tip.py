@@ -1,4 +1,4 @@
-"""What a source sends: the message, the head of a file, the closing item, and their signatures. SPEC section 8.
+"""What a source sends: the message, the pieces of a file, the closing item, and their signatures. SPEC section 8.
 
 Pure: bytes in, values out. Sealing into cells is `keys.cell`'s, threads are the station's.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keys import primitives, statement
-from keys.encoding import INTEGER_MAX, Fields, Reader, from_hex, parse_json, to_json, u16
+from keys.encoding import INTEGER_MAX, Fields, Reader, from_hex, parse_json, to_json, u8, u16, u32
 from keys.errors import Malformed, NotAuthentic, NotForUs
 from keys.statement import NetworkId
 
@@ -22,6 +22,8 @@ MAX_NAME_BYTES = 2**16 - 1
 MAX_DESK = 127
 CALL_BYTES = 16
 _SIGNED_HEAD_BYTES = SOURCE_BYTES + primitives.SIGNATURE_BYTES
+PIECE_FRAME_BYTES = SOURCE_BYTES + primitives.SIGNATURE_BYTES
+"""How many bytes of each cell of a file the signature of its piece takes."""
 KINDS = ("tip", "volunteer")
 REFERRALS = ("yes", "ask", "no")
 LANGUAGES = ("th", "en")
@@ -237,6 +239,51 @@ def _parse_entry(value: object) -> ClosingEntry:
     )
     fields.done()
     return entry
+
+
+class PieceSigner:
+    """Signs each piece of a file as its cell fills, so that nobody else can put one in its place. SPEC section 8.4.
+
+    It is a `keys.cell.Frame`.
+    """
+
+    def __init__(self, network: NetworkId, tip: bytes, item: int, signing_seed: bytes) -> None:
+        self._network = network
+        self._tip = tip
+        self._item = item
+        self._key = primitives.Ed25519Key(signing_seed)
+        self.head = self._key.public
+        self.tail_bytes = primitives.SIGNATURE_BYTES
+
+    def tail(self, number: int, flags: int, content_sha256: bytes) -> bytes:
+        """Return the signature that stands behind a piece."""
+        signed = _piece(self._network, self.head, self._tip, self._item, number, flags, content_sha256)
+        return statement.sign_with(self._key, signed)
+
+
+def open_piece(
+    payload: bytes | memoryview, network: NetworkId, tip: bytes, item: int, number: int, flags: int
+) -> tuple[bytes, memoryview]:
+    """Verify one cell of a file; return the key that signed it, which may be anybody's, and the piece.
+
+    Raises:
+        Malformed: there is no room in it for a signature.
+        NotAuthentic: that source didn't sign this piece for this place, or not as the last or interrupted one.
+    """
+    view = memoryview(payload)
+    if len(view) < PIECE_FRAME_BYTES:
+        raise Malformed("A piece of a file is cut short.")
+    source, piece = bytes(view[:SOURCE_BYTES]), view[SOURCE_BYTES : -primitives.SIGNATURE_BYTES]
+    signature = bytes(view[-primitives.SIGNATURE_BYTES :])
+    signed = _piece(network, source, tip, item, number, flags, primitives.sha256(piece))
+    statement.verify(source, signed, signature)
+    return source, piece
+
+
+def _piece(
+    network: NetworkId, source: bytes, tip: bytes, item: int, number: int, flags: int, content_sha256: bytes
+) -> bytes:
+    return _statement("piece", network, source, tip, u32(item) + u32(number) + u8(flags) + content_sha256)
 
 
 def file_head(name: bytes, declared_type: bytes) -> bytes:

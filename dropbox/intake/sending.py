@@ -113,7 +113,7 @@ class Sending:
 
     Args:
         seals: makes the next seal, to the desks that the source chose.
-        signing_seed: the source's; every message and closing item is signed with it.
+        signing_seed: the source's; the message, each piece of a file and the closing item are signed with it.
     """
 
     def __init__(
@@ -147,7 +147,9 @@ class Sending:
             seal = self._seals()
             return seal, _Sink(slot, self._randomness(CELL_ID_BYTES), seal.digest)
 
-        return ItemWriter(Kind.TIP, self._tip, item, self._geometry, open_cell)
+        small = item in (tip.MESSAGE_ITEM, tip.CLOSING_ITEM)  # Signed as a whole.
+        frame = None if small else tip.PieceSigner(self._network, self._tip, item, self._signing_seed)
+        return ItemWriter(Kind.TIP, self._tip, item, self._geometry, open_cell, frame)
 
     def _whole(self, item: int, data: bytes, flags: Flags) -> None:
         deposit = self._store.item(1)

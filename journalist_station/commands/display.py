@@ -20,7 +20,7 @@ STATES = {
     TipState.INTERRUPTED: "interrupted",
     TipState.NOT_CLOSED: "not closed",
     TipState.MISSING: "cells missing",
-    TipState.DIFFERS: "differs from what was sent",
+    TipState.DIFFERS: "differs from the source's list",
 }
 """Worst last: a thread shows its worst."""
 

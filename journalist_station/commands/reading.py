@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from journalist_station.vault.database.post import ReplyRow
 from journalist_station.vault.database.tips import ItemState, Summary
 from journalist_station.vault.importing import Report
 from journalist_station.vault.stick import Stick
-from journalist_station.vault.threads import FileFacts, Tip
+from journalist_station.vault.threads import FileFacts, Listed, Tip, TipState
 from journalist_station.vault.vault import Vault
 from keys.encoding import from_hex, week_start
 from keys.errors import Malformed
@@ -70,6 +71,7 @@ def _show_report(report: Report, as_json: bool) -> None:
         "cells listed, and not here yet": report.unread,
         "cells in no inventory": report.unlisted,
         "cells refused": report.refused,
+        "of them forged pieces of files": report.forged,
         "referrals, kept for later": report.referrals,
         "parts cut short": report.cut_short,
         "replies confirmed": report.delivered,
@@ -94,8 +96,8 @@ def _at_source(count: int) -> str:
 
 def _report_facts(report: Report) -> dict[str, Any]:
     counted = (
-        "manifest cells held foreign damaged damaged_at_source unread unlisted refused referrals cut_short messages "
-        "new_threads files opened_inside waiting delivered sent_again warnings inventories"
+        "manifest cells held foreign damaged damaged_at_source unread unlisted refused forged referrals cut_short "
+        "messages new_threads files opened_inside waiting delivered sent_again warnings inventories"
     )
     return {
         **{name: getattr(report, name) for name in counted.split()},
@@ -116,17 +118,27 @@ def list_(session: Session, search: str | None, as_json: bool) -> None:
         if search is not None:
             hits = set(rows.search(vault.database, search))
             found = [each for each in found if each.number in hits]
-        lost = rows.tips_without_message(vault.database)
+        strays = rows.strays(vault.database)
+        lost = sorted({each.tip for each in strays if not each.claimed})
+        strangers = [each for each in strays if each.claimed]
         broken = len(damaged.at_source(vault))
         if as_json:
             threads_ = [_summary_facts(vault, each) for each in found]
-            facts = {"threads": threads_, "without_message": [tip.hex() for tip in lost], "damaged_at_source": broken}
-            show_json(facts)
+            show_json(
+                {
+                    "threads": threads_,
+                    "without_message": [tip.hex() for tip in lost],
+                    "strangers": [{"tip": each.tip.hex(), "signed_by": each.source.hex()} for each in strangers],
+                    "damaged_at_source": broken,
+                }
+            )
             return
         columns = ["", "thread", "tips", "files", "newest", "kind", "state", "answer"]
         show_table(columns, [_summary_row(vault, each) for each in found])
     for tip in lost:
         note(f"Files without a message: {tip.hex()}. The message may still come; export takes that number too.")
+    for tip in sorted({each.tip for each in strangers}):
+        note(f"A stranger signed files under tip {tip.hex()}, which another source sent. They are kept apart from it.")
     if broken:
         warn(_at_source(broken))
     if found:
@@ -222,12 +234,45 @@ def _show_tip(number: int, tip: Tip) -> None:
         show_table(["", "file", "size", "state", "sha256"], [_file_row(file) for file in tip.files])
     for entry in tip.absent:
         print(f"File {entry.item} is listed, {size(entry.size)}, and none of it is here.")
+    for line in _cautions(tip):
+        print(line)
+
+
+def _cautions(tip: Tip) -> Iterator[str]:
+    """Say which files are the source's and why, where that isn't plain."""
+    standing = tip.standing
+    if tip.state is TipState.DIFFERS:
+        yield (
+            "The source's key signed a list of what it sent, and not all files are as it says. Rely on those that are "
+            "as listed, and ask the source: somebody else may know its codename."
+        )
+    elif tip.files and standing.closing is None:
+        yield "The source's key signed every piece here. Its list hasn't come, so there may have been more."
+    if standing.forged:
+        yield (
+            f"Refused: {standing.forged} cells that somebody passed off as pieces of these files. The source's key "
+            "didn't sign them; what is shown, it signed."
+        )
+    if standing.strangers:
+        yield (
+            f"Kept apart: {standing.strangers} files that came under this tip's number, signed by another key. They "
+            f"aren't this source's. To look at them: export {tip.row.tip.hex()}"
+        )
+
+
+_LISTED = {
+    Listed.SAME: "as listed",
+    Listed.DIFFERS: "differs from the list",
+    Listed.NOT: "not in the list",
+}
 
 
 def _file_row(file: FileFacts) -> list[object]:
     inside = file.row.parent is not None
     state = {ItemState.WHOLE: "", ItemState.INTERRUPTED: "interrupted", ItemState.MISSING: "cells missing"}
-    words = "differs from what was sent" if file.differs else state.get(file.row.state, file.row.state)
+    words = state.get(file.row.state, file.row.state)
+    if file.listed is not Listed.UNKNOWN:
+        words = f"{words}, {_LISTED[file.listed]}" if words else _LISTED[file.listed]
     return [
         "inside" if inside else file.row.item,
         _file_name(file),
@@ -274,6 +319,8 @@ def _tip_facts(tip: Tip) -> dict[str, Any]:
         "answers": [{"question": question, "answer": answer} for question, answer in message.answers],
         "files": [_file_facts(file) for file in tip.files],
         "absent": [{"item": each.item, "size": each.size, "sha256": each.sha256.hex()} for each in tip.absent],
+        "forged_cells_refused": tip.standing.forged,
+        "files_of_strangers": tip.standing.strangers,
     }
 
 
@@ -287,7 +334,7 @@ def _file_facts(file: FileFacts) -> dict[str, Any]:
         "size": file.size,
         "sha256": file.sha256.hex() if file.sha256 else None,
         "state": file.row.state,
-        "differs": file.differs,
+        "listed": file.listed.value,
     }
 
 
@@ -323,7 +370,7 @@ def export(session: Session, thread: str, target: Path, as_json: bool) -> None:
                 tip = b""
             exported = (
                 exporting.export_tip_without_message(vault, tip, target, session.now)
-                if tip in rows.tips_without_message(vault.database)
+                if any(each.tip == tip for each in rows.strays(vault.database))
                 else exporting.export_thread(vault, threads.find(vault, thread), target, session.now)
             )
         else:

@@ -1,5 +1,9 @@
 """Putting items together from their cells, as they arrive: over several sticks, in any order, in flat memory.
 
+Whoever else a tip was sealed to can seal cells that claim a place in its files. So every piece is verified before it
+is used (SPEC 8.4), and what different keys signed under one tip and number is kept apart: a forged piece has no place
+here, and whoever signs with a key of their own fills a file of their own.
+
 The cells of an item that come with one import are joined in order into one sealed file, a *run*. An item whose cells
 are all here is one run, read straight from the stick when it came with one. Otherwise its runs wait, each sealed like
 any other item file, until the missing cells come; then all are joined into one. Nothing here keeps a cell as a cell.
@@ -18,7 +22,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from journalist_station.vault.database import tips as rows
 from journalist_station.vault.database.tips import ItemRow, ItemState, RunRow
@@ -28,15 +32,25 @@ from journalist_station.vault.vault import Vault
 from keys import cell as cells
 from keys import tip as tips
 from keys.bundle import CELL_BYTES
-from keys.cell import Block, Flags
+from keys.cell import Flags
 from keys.errors import Malformed, NotAuthentic
 
-Numbered = tuple[int, bytes]
+Content = bytes | memoryview
+Numbered = tuple[int, Content]
 Progress = Callable[[int], object]
 """Told how many bytes were done since the last call."""
 
+_LONGEST_HEAD_BYTES = 4 + 2 * tips.MAX_NAME_BYTES
 AHEAD = 8
 """How many cells are opened ahead while the ones before are sealed and hashed: 2 MiB."""
+
+
+class Place(NamedTuple):
+    """Which file: the tip's id, the key that says it signed the pieces, and the item's number in the tip."""
+
+    tip: bytes
+    source: bytes
+    item: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,7 @@ class Assembly:
     held: list[bytes] = field(default_factory=list)
     damaged: list[FileCell] = field(default_factory=list)
     refused: list[bytes] = field(default_factory=list)
+    forged: list[bytes] = field(default_factory=list)
 
     @property
     def state(self) -> str:
@@ -75,7 +90,7 @@ class Assembly:
         return ItemState.INTERRUPTED if self.interrupted else ItemState.WHOLE
 
 
-def assemble(vault: Vault, tip: bytes, item: int, fresh: Iterable[FileCell], progress: Progress) -> Assembly:
+def assemble(vault: Vault, place: Place, fresh: Iterable[FileCell], progress: Progress) -> Assembly:
     """Join the cells of an item that just came with those that wait, and seal what comes of it.
 
     The file is written and lasts; no row names it yet.
@@ -84,7 +99,7 @@ def assemble(vault: Vault, tip: bytes, item: int, fresh: Iterable[FileCell], pro
         NoRoom: the disk is full; nothing remains.
         OSError: the stick can't be read; nothing remains.
     """
-    row = rows.item(vault.database, tip, item)
+    row = rows.item(vault.database, *place)
     runs = rows.runs(vault.database, row.number) if row else []
     have = {number for run in runs for number in numbers_of(run.cells)}
     result = Assembly(
@@ -96,14 +111,11 @@ def assemble(vault: Vault, tip: bytes, item: int, fresh: Iterable[FileCell], pro
         row.interrupted if row else False,
     )
     chosen: dict[int, list[FileCell]] = defaultdict(list)
+    again: list[FileCell] = []
     for each in fresh:
-        if each.number in have:
-            result.held.append(each.cell)  # The same once more, from another stick or server.
-        elif result.last_cell is not None and each.number > result.last_cell:
-            result.refused.append(each.cell)
-        else:
-            chosen[each.number].append(each)
-    opening = _Opening(vault, tip, item, chosen, result, max(have, default=-1))
+        (again if each.number in have else chosen[each.number]).append(each)
+    opening = _Opening(vault, place, chosen, result, max(have, default=-1))
+    opening.judge(again)
     opening.find_last()
     if not chosen:
         opening.close()
@@ -134,29 +146,44 @@ def _write(writer: FileWriter, pieces: Iterator[Numbered], result: Assembly, pro
     result.numbers = tuple(numbers)
 
 
-def _read_head(payload: bytes, result: Assembly) -> int:
+def _read_head(payload: Content, result: Assembly) -> int:
     """Take name and type off the beginning of an item; return how long they are there."""
     try:
-        head = tips.read_file_head(payload)
+        head = tips.read_file_head(bytes(payload[:_LONGEST_HEAD_BYTES]))
     except Malformed:
         return 0  # No server makes this. What it holds is kept as it is, without a name.
     result.name, result.type = head.name, head.declared_type
     return head.size
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A piece of a file that its source signed."""
+
+    content: memoryview
+    flags: Flags
+
+
 class _Opening:
     """Opens the chosen cells of an item in order. One that can't be opened is left out, and told of."""
 
     def __init__(
-        self, vault: Vault, tip: bytes, item: int, chosen: dict[int, list[FileCell]], result: Assembly, highest: int
+        self, vault: Vault, place: Place, chosen: dict[int, list[FileCell]], result: Assembly, highest: int
     ) -> None:
         self._geometry = vault.geometry
-        self._head = cells.Head(cells.Kind.TIP, tip, item, 0)
+        self._network = vault.network
+        self._place = place
         self._chosen = chosen
         self._result = result
         self._held = highest
         self._highest = highest
         self._files: dict[Path, BinaryIO] = {}
+
+    def judge(self, again: Iterable[FileCell]) -> None:
+        """Settle cells of places that are filled already: the same piece once more, or somebody's try."""
+        for each in again:
+            if self._open_one(each) is not None:
+                self._result.held.append(each.cell)
 
     def find_last(self) -> None:
         """Open the highest cell, whose trailer says whether it is the item's last, before anything is written."""
@@ -165,21 +192,23 @@ class _Opening:
             self._highest = max(number, self._held)
             if number < self._held or self._result.last_cell is not None:
                 return
-            block = self._open(number)
-            if block is not None:
-                if block.flags & Flags.LAST:
+            piece = self._open(number)
+            if piece is not None:
+                if piece.flags & Flags.LAST:
                     self._result.last_cell = number
-                    self._result.interrupted = bool(block.flags & Flags.INTERRUPTED)
+                    self._result.interrupted = bool(piece.flags & Flags.INTERRUPTED)
                 return
 
     def blocks(self) -> Iterator[Numbered]:
         """Yield number and payload of every chosen cell that opens, in order. Raises: OSError."""
         try:
             for number in sorted(self._chosen):
-                block = self._open(number)
-                if block is not None:
-                    self._result.held.extend(each.cell for each in self._chosen[number])
-                    yield number, block.payload
+                piece = self._open(number)
+                if piece is not None:
+                    first, *others = self._chosen[number]
+                    self._result.held.append(first.cell)
+                    self.judge(others)
+                    yield number, piece.content
         finally:
             self.close()
 
@@ -187,17 +216,17 @@ class _Opening:
         for file in self._files.values():
             file.close()
 
-    def _open(self, number: int) -> Block | None:
-        """Open the first good cell of a number; drop the number when there is none."""
+    def _open(self, number: int) -> _Piece | None:
+        """Open the first cell of a number that is good; drop the number when there is none."""
         for each in list(self._chosen[number]):
-            block = self._open_one(each)
-            if block is not None:
-                return block
+            piece = self._open_one(each)
+            if piece is not None:
+                return piece
             self._chosen[number].remove(each)
         del self._chosen[number]
         return None
 
-    def _open_one(self, each: FileCell) -> Block | None:
+    def _open_one(self, each: FileCell) -> _Piece | None:
         try:
             sealed = os.pread(self._file(each.path), CELL_BYTES, each.offset)
             if len(sealed) != CELL_BYTES:
@@ -209,13 +238,22 @@ class _Opening:
         except Malformed:
             self._result.refused.append(each.cell)
             return None
+        tip, source, item = self._place
+        try:
+            signer, content = tips.open_piece(block.payload, self._network, tip, item, each.number, block.flags)
+            if signer != source:
+                raise NotAuthentic("A piece of a file names two sources.")
+        except (NotAuthentic, Malformed):
+            self._result.forged.append(each.cell)
+            return None
         # The last cell says so, no other does, and none stands behind it.
         last = bool(block.flags & Flags.LAST)
         known = self._result.last_cell
-        if (last and each.number < self._highest) or (known is not None and last != (each.number == known)):
+        behind = known is not None and (each.number > known or last != (each.number == known))
+        if (last and each.number < self._highest) or behind:
             self._result.refused.append(each.cell)
             return None
-        return block
+        return _Piece(content, block.flags)
 
     def _file(self, path: Path) -> int:
         if path not in self._files:
@@ -224,9 +262,9 @@ class _Opening:
 
 
 def _read_run(vault: Vault, result: Assembly, run: RunRow, stack: ExitStack) -> Iterator[Numbered]:
-    """Yield the cells' payloads of a run again, without the head that was taken off the first."""
+    """Yield the pieces of a run again, without the head that was taken off the first."""
     pieces = stack.enter_context(vault.files.read(run.file, result.secret))
-    full = vault.geometry.payload_bytes
+    full = vault.geometry.payload_bytes - tips.PIECE_FRAME_BYTES
     head = 0 if result.name is None else 4 + len(result.name) + len(result.type or b"")
     numbers = list(numbers_of(run.cells))
     left = run.size
@@ -252,7 +290,7 @@ class _Cutter:
         return taken
 
 
-def read_stretches(vault: Vault, item: ItemRow) -> Iterator[tuple[int, Iterator[bytes]]]:
+def read_stretches(vault: Vault, item: ItemRow) -> Iterator[tuple[int, Iterator[Content]]]:
     """Yield what is here of an item with missing cells: for each unbroken stretch its first cell, and its bytes.
 
     A stretch must be read to its end before the next.
@@ -265,7 +303,7 @@ def read_stretches(vault: Vault, item: ItemRow) -> Iterator[tuple[int, Iterator[
         while following is not None:
             first = following[0]
 
-            def stretch(at: int) -> Iterator[bytes]:
+            def stretch(at: int) -> Iterator[Content]:
                 nonlocal following
                 while following is not None and following[0] == at:
                     yield following[1]
@@ -274,10 +312,11 @@ def read_stretches(vault: Vault, item: ItemRow) -> Iterator[tuple[int, Iterator[
             yield first, stretch(first)
 
 
-def commit(vault: Vault, tip: bytes, item: int, result: Assembly) -> int:
+def commit(vault: Vault, place: Place, result: Assembly) -> int:
     """Name what `assemble` sealed in the database; return the item's number. To be called in a transaction."""
     if result.item is None:
-        number = rows.add_item(vault.database, result.secret, result.state, tip=tip, item=item)
+        tip, source, item = place
+        number = rows.add_item(vault.database, result.secret, result.state, tip=tip, source=source, item=item)
     else:
         number = result.item.number
     if result.sealed is not None:

@@ -4,7 +4,8 @@
         1/                         one folder a tip
             message.txt            what the source wrote
             message.signed         item 0 as the source's key signed it
-            names.json             what each file was really called, its type, size, SHA-256 and state
+            names.json             what each file was really called, its type, size, SHA-256 and state, and whether
+                                   the source's signed list names it so
             files/…
         replies.json               what the desk answered
 
@@ -26,10 +27,24 @@ from journalist_station.vault.database import tips as rows
 from journalist_station.vault.database.tips import ItemState, ThreadRow
 from journalist_station.vault.items import full_disk_told, sync_folder
 from journalist_station.vault.safenames import folded, part_name, safe_name, unused_name
-from journalist_station.vault.threads import FileFacts, Tip
+from journalist_station.vault.threads import FileFacts, Listed, Tip
 from journalist_station.vault.vault import Vault
 from keys.encoding import to_json
 from keys.errors import Misconfigured, Refused
+from keys.tip import SOURCE_BYTES
+
+LISTED = {
+    Listed.SAME: "Signed by the source piece by piece, and its signed list has this very SHA-256.",
+    Listed.DIFFERS: "Signed with the source's key, but its list has another SHA-256: don't rely on it, ask the source.",
+    Listed.NOT: "Signed with the source's key, but not in its list: don't rely on it, ask the source.",
+    Listed.UNKNOWN: "Signed by the source piece by piece; no signed list here says whether it is all there was.",
+}
+"""What a journalist should make of a file, in the words of names.json."""
+
+WITHOUT_MESSAGE = "The message hasn't come: whose files these are isn't known yet, but one key signed them all."
+STRANGER = (
+    "Another source's message has this tip's number. Whoever sent these isn't that source: don't take them for its."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +78,18 @@ def export_thread(vault: Vault, thread: ThreadRow, target: Path, now: int) -> Ex
 
 
 def export_tip_without_message(vault: Vault, tip: bytes, target: Path, now: int) -> Exported:
-    """Write the files of a tip whose message hasn't come. Raises: as `export_thread`; Refused: there are none."""
-    files = threads.files_of(vault, tip)
-    if not files:
+    """Write the files of a tip that came without a message by the key that signed them, in a folder for each such key.
+
+    Raises: as `export_thread`; Refused: there are none.
+    """
+    strays = [each for each in rows.strays(vault.database) if each.tip == tip]
+    if not strays:
         raise Refused("There are no files of such a tip.", "journalist-station list shows what there is.")
     with _Export(vault, target, f"without-message-{tip.hex()[:8]}") as export:
-        export.add_files("1", files)
-        exported = export.finish(1)
+        for number, stray in enumerate(strays, 1):
+            facts = {"signed_by": stray.source.hex(), "note": STRANGER if stray.claimed else WITHOUT_MESSAGE}
+            export.add_files(str(number), threads.files_of(vault, tip, stray.source), facts)
+        exported = export.finish(len(strays))
         journal.record(vault.database, now, "export", tip=tip.hex(), files=exported.files)
     return exported
 
@@ -101,7 +121,14 @@ class _Export:
         return Exported(self._final, tips, self._files, self._size)
 
     def add_tip(self, name: str, tip: Tip) -> None:
-        folder = self.add_files(name, tip.files, {"state": tip.state.value, "absent": [e.item for e in tip.absent]})
+        facts = {
+            "state": tip.state.value,
+            "absent": [entry.item for entry in tip.absent],
+            "signed_by": tip.row.raw[:SOURCE_BYTES].hex(),
+            "forged_cells_refused": tip.standing.forged,
+            "files_of_strangers": tip.standing.strangers,
+        }
+        folder = self.add_files(name, tip.files, facts)
         _write(folder / "message.txt", [text_of(tip).encode()])
         _write(folder / "message.signed", [tip.row.raw])
 
@@ -132,9 +159,11 @@ class _Export:
         [run] = rows.runs(self._vault.database, file.row.number)
         with self._vault.files.read(run.file, file.row.secret) as pieces:
             placed = self._place(folder, safe, used, pieces)
-        return [{**entry, **placed, "sha256": run.sha256.hex(), "differs_from_closing": file.differs}]
+        return [
+            {**entry, **placed, "sha256": run.sha256.hex(), "listed": file.listed.value, "note": LISTED[file.listed]}
+        ]
 
-    def _place(self, folder: Path, safe: str, used: set[str], pieces: Iterable[bytes]) -> dict[str, Any]:
+    def _place(self, folder: Path, safe: str, used: set[str], pieces: Iterable[bytes | memoryview]) -> dict[str, Any]:
         name = unused_name(safe, used)
         used.add(folded(name))
         size = _write(folder / name, pieces)
@@ -169,7 +198,7 @@ def text_of(tip: Tip) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _write(path: Path, pieces: Iterable[bytes]) -> int:
+def _write(path: Path, pieces: Iterable[bytes | memoryview]) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     size = 0
     with full_disk_told(), open(os.open(path, flags, 0o600), "wb") as file:

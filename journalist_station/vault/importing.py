@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from journalist_station.vault import assembling, confirming, damaged, epochs, inner, journal, threads
-from journalist_station.vault.assembling import FileCell
+from journalist_station.vault.assembling import FileCell, Place
 from journalist_station.vault.carried import Carried
 from journalist_station.vault.database import cells as rows
 from journalist_station.vault.database import tips as tip_rows
@@ -31,9 +31,6 @@ from keys.encoding import week_of
 from keys.errors import DropBoxError
 from keys.inventory import CellId
 from keys.minisign import SignedDocument
-
-Key = tuple[bytes, int]
-"""A tip's id and an item's number in it."""
 
 
 @dataclass(slots=True)
@@ -55,6 +52,7 @@ class Report:
     unread: int = 0
     unlisted: int = 0
     refused: int = 0
+    forged: int = 0
     referrals: int = 0
     cut_short: int = 0
     messages: int = 0
@@ -148,6 +146,7 @@ class _Import:
             damaged=report.damaged,
             unlisted=report.unlisted,
             refused=report.refused,
+            forged=report.forged,
         )
         for stick, read in self._carried.read.items():
             if not write_known(self._vault, stick, read):
@@ -207,7 +206,7 @@ class _Import:
         latest = max(server.time for server in rows.servers(self._database).values())
         # One week of tolerance: an upload that runs over midnight on Sunday, a server's clock a little ahead.
         identities = epochs.identities(self._vault, week_of(max(latest, self._now)) + 1)
-        files: dict[Key, list[FileCell]] = defaultdict(list)
+        files: dict[Place, list[FileCell]] = defaultdict(list)
         worked: Counter[int] = Counter()
         touched: set[bytes] = set()
         seeds = [identity.seed for identity in identities]
@@ -223,19 +222,20 @@ class _Import:
         if worked:
             epochs.note_worked(self._vault, identities[worked.most_common(1)[0][0]])
         inside = epochs.opening(identities)
-        for (tip, item), cells in sorted(files.items()):
-            self._assemble(tip, item, cells, inside)
+        for place, cells in sorted(files.items()):
+            self._assemble(place, cells, inside)
 
-    def _take(self, each: Sorted, files: dict[Key, list[FileCell]], touched: set[bytes]) -> None:
+    def _take(self, each: Sorted, files: dict[Place, list[FileCell]], touched: set[bytes]) -> None:
         report = self._report
         match each.outcome, each.head:
             case Outcome.FILE, head if head is not None:
-                files[head.series, head.item].append(FileCell(each.cell, head.number, each.path, each.offset, each.key))
+                place = Place(head.series, each.source, head.item)
+                files[place].append(FileCell(each.cell, head.number, each.path, each.offset, each.key))
             case Outcome.SMALL, head if head is not None and head.number == 0:
                 admission = threads.admit(self._vault, head.series, head.item, each.payload, each.flags, self._now)
                 self._note(each.cell, Fate.REFUSED if admission is Admission.REFUSED else Fate.HELD)
-                if admission is Admission.NEW:
-                    report.messages += head.item == 0
+                if admission is not Admission.REFUSED:
+                    report.messages += admission is Admission.NEW and head.item == 0
                     touched.add(head.series)
             case Outcome.REFERRAL, head if head is not None:
                 self._keep_referral(each)
@@ -284,14 +284,14 @@ class _Import:
         number = tip_rows.add_item(self._database, secret, ItemState.REFERRAL, name=each.head.encode())
         tip_rows.add_run(self._database, RunRow(sealed.name, number, b"", sealed.size, sealed.sha256))
 
-    def _assemble(self, tip: bytes, item: int, cells: Sequence[FileCell], identities: Sequence[HybridIdentity]) -> None:
-        result = assembling.assemble(self._vault, tip, item, cells, self._advance)
+    def _assemble(self, place: Place, cells: Sequence[FileCell], identities: Sequence[HybridIdentity]) -> None:
+        result = assembling.assemble(self._vault, place, cells, self._advance)
         inside = None
         if result.sealed is not None and result.state != ItemState.MISSING:
             inside = inner.unseal(self._vault, result.sealed, result.secret, identities)
         with self._database.transaction():
             if result.sealed is not None:
-                number = assembling.commit(self._vault, tip, item, result)
+                number = assembling.commit(self._vault, place, result)
                 if inside is not None:
                     inside.commit(self._vault, number, result.name)
                     self._report.opened_inside += 1
@@ -300,9 +300,14 @@ class _Import:
                 self._note(cell, Fate.HELD)
             for cell in result.refused:
                 self._note(cell, Fate.REFUSED)
-            self._settle({tip})
+            if result.forged:
+                tip_rows.note_forgeries(self._database, *place, len(result.forged))
+            for cell in result.forged:
+                self._note(cell, Fate.REFUSED)
+            self._settle({place.tip})
             for each in result.damaged:
                 self._carried.came_damaged(each.cell, each.path, each.offset, as_listed=True)
+        self._report.forged += len(result.forged)
         self._report.damaged += len(result.damaged)
         for file in result.replaced:
             self._vault.files.remove(file)

@@ -49,7 +49,7 @@ class Outcome(Enum):
     SMALL = auto()
     """A message or a closing item, opened whole."""
     FILE = auto()
-    """A part of a file, to be opened with `key`."""
+    """A piece of a file, to be opened with `key`. It says that `source` signed it: not yet verified."""
     REFERRAL = auto()
     """Another desk's referral, opened whole."""
 
@@ -82,6 +82,7 @@ class Sorted:
     identity: int | None = None
     head: Head | None = None
     flags: cells.Flags = cells.Flags.NONE
+    source: bytes = b""
     key: bytes = field(default=b"", repr=False)
     payload: bytes = field(default=b"", repr=False)
 
@@ -129,9 +130,10 @@ class Opener:
     def _opened(self, file: int, path: Path, wanted: Wanted, key: bytes, first_chunk: bytes) -> Sorted:
         self._identities.insert(0, self._identities.pop(self._worked))
         identity = self._identities[0][0]
-        head = cells.peek(key, first_chunk)
+        head, start = cells.peek(key, first_chunk)
         if head.kind is Kind.TIP and head.item not in (tips.MESSAGE_ITEM, tips.CLOSING_ITEM):
-            return Sorted(wanted.cell, path, wanted.offset, Outcome.FILE, identity, head, key=key)
+            source = start[: tips.SOURCE_BYTES]
+            return Sorted(wanted.cell, path, wanted.offset, Outcome.FILE, identity, head, source=source, key=key)
         outcome = {Kind.TIP: Outcome.SMALL, Kind.REFERRAL: Outcome.REFERRAL}.get(head.kind, Outcome.REFUSED)
         sealed = os.pread(file, CELL_BYTES, wanted.offset)
         if len(sealed) != CELL_BYTES:

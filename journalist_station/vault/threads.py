@@ -30,7 +30,8 @@ class TipState(StrEnum):
     MISSING = "missing"
     """Cells are missing, or a whole item that the closing lists. They may still come."""
     DIFFERS = "differs"
-    """A file isn't the one that the source's closing lists: somebody put it there."""
+    """Files that the source's key signed aren't those that its closing lists: somebody else used that key, or a server
+    changed what it signed while the source sent."""
 
 
 class Admission(Enum):
@@ -62,6 +63,9 @@ def _admit_message(vault: Vault, tip: bytes, payload: bytes, closed: bool, now: 
     source, message = tips.open_message(payload, vault.network, tip, vault.desk)
     digest = primitives.sha256(payload)
     if rows.has_message(vault.database, tip, digest):
+        if closed:
+            # The signature doesn't cover a cell's flags: somebody may have sealed the message once more, unclosed.
+            rows.set_closed(vault.database, tip, digest)
         return Admission.REPEATED
     thread = rows.thread_of(vault.database, source)
     number = rows.add_thread(vault.database, source, now) if thread is None else thread.number
@@ -106,9 +110,22 @@ def settle(vault: Vault, tip: bytes) -> None:
         rows.set_state(vault.database, row.number, _standing(vault, row).state.value)
 
 
+class Listed(StrEnum):
+    """What the source's signed closing says of a file that is here. Its key signed the file, too, whichever it is."""
+
+    SAME = "same"
+    """It lists the file with this very SHA-256."""
+    DIFFERS = "differs"
+    """It lists another SHA-256."""
+    NOT = "not-listed"
+    """It doesn't list the file at all."""
+    UNKNOWN = "unknown"
+    """No closing is here, or not all of the file; or it was inside another file, whose word it stands on."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """A file of a tip as a journalist sees it. `listed` is what the closing says, and None when it says nothing.
+    """A file of a tip as a journalist sees it. `entry` is what the closing lists, and None when it lists nothing.
 
     `size` and `sha256` are of what is here; of an item with missing cells there is no `sha256`.
     """
@@ -116,15 +133,12 @@ class FileFacts:
     row: ItemRow = field(repr=False)
     size: int
     sha256: bytes | None
-    listed: tips.ClosingEntry | None
+    entry: tips.ClosingEntry | None = None
+    listed: Listed = Listed.UNKNOWN
 
     @property
     def name(self) -> bytes | None:
         return self.row.name
-
-    @property
-    def differs(self) -> bool:
-        return self.listed is not None and self.sha256 is not None and self.listed.sha256 != self.sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +151,15 @@ class Standing:
     absent: tuple[tips.ClosingEntry, ...]
     """What the closing lists, and nothing has come of."""
 
-    contested: bool = False
-    """Another source claims this tip, and what they signed doesn't tell which of them sent the files."""
+    forged: int = 0
+    """How many cells claimed to be pieces of this source's files, and weren't signed by it. They were refused."""
+    strangers: int = 0
+    """How many files came under this tip's id that another key signed. They are not this source's."""
 
     @property
     def state(self) -> TipState:
         own = [file for file in self.files if file.row.parent is None]
-        # Whoever else the tip was sealed to knows its id, and could have planted a file that the source never listed.
-        planted = (self.closed or self.closing is not None) and any(file.listed is None for file in own)
-        if self.contested or planted or any(file.differs for file in own):
+        if any(file.listed in (Listed.DIFFERS, Listed.NOT) for file in own):
             return TipState.DIFFERS
         if self.absent or any(file.row.state == ItemState.MISSING for file in own):
             return TipState.MISSING
@@ -185,32 +199,42 @@ def _standing(vault: Vault, row: MessageRow) -> Standing:
     source = row.raw[: tips.SOURCE_BYTES]
     raw = rows.closing(vault.database, row.tip, source)
     closing = None if raw is None else tips.open_closing(raw, vault.network, row.tip, source)
-    listed = {} if closing is None else {entry.item: entry for entry in closing.items}
-    files = files_of(vault, row.tip, listed)
-    claims = {other.raw[: tips.SOURCE_BYTES] for other in rows.messages_of(vault.database, row.tip)} - {source}
-    rivals = [each for each in claims if rows.closing(vault.database, row.tip, each) is not None]
-    contested = bool(claims) and (closing is None or bool(rivals))
-    if claims:
-        # Files hang on the tip's id, which is all that a stranger knows: only what this source listed by digest is its.
-        files = tuple(file for file in files if file.listed is not None and file.sha256 == file.listed.sha256)
+    files = files_of(vault, row.tip, source, closing)
     here = {file.row.item for file in files}
-    absent = tuple(entry for number, entry in listed.items() if number not in here)
-    return Standing(row.closed, closing, files, absent, contested)
+    return Standing(
+        row.closed,
+        closing,
+        files,
+        tuple(entry for entry in closing.items if entry.item not in here) if closing else (),
+        rows.count_forgeries(vault.database, row.tip, source),
+        rows.count_items_of_others(vault.database, row.tip, source),
+    )
 
 
-def files_of(vault: Vault, tip: bytes, listed: dict[int, tips.ClosingEntry] | None = None) -> tuple[FileFacts, ...]:
-    """Return the facts of a tip's files, those that were inside another one behind it."""
-    return tuple(_facts(vault, row, (listed or {}).get(row.item or 0)) for row in rows.items(vault.database, tip))
+def files_of(vault: Vault, tip: bytes, source: bytes, closing: Closing | None = None) -> tuple[FileFacts, ...]:
+    """Return the facts of the files that a source signed for a tip, those that were inside another one behind it."""
+    return tuple(_facts(vault, row, closing) for row in rows.items(vault.database, tip, source))
 
 
 def attachments_of(vault: Vault, reply: int) -> tuple[FileFacts, ...]:
     return tuple(_facts(vault, row, None) for row in rows.attachments(vault.database, reply))
 
 
-def _facts(vault: Vault, row: ItemRow, listed: tips.ClosingEntry | None) -> FileFacts:
+def _facts(vault: Vault, row: ItemRow, closing: Closing | None) -> FileFacts:
     runs = rows.runs(vault.database, row.number)
     whole = row.state != ItemState.MISSING and len(runs) == 1
-    return FileFacts(row, sum(run.size for run in runs), runs[0].sha256 if whole else None, listed)
+    sha256 = runs[0].sha256 if whole else None
+    size = sum(run.size for run in runs)
+    if closing is None or row.parent is not None:
+        return FileFacts(row, size, sha256)
+    entry = next((each for each in closing.items if each.item == row.item), None)
+    if entry is None:
+        listed = Listed.NOT
+    elif sha256 is None:
+        listed = Listed.UNKNOWN
+    else:
+        listed = Listed.SAME if sha256 == entry.sha256 else Listed.DIFFERS
+    return FileFacts(row, size, sha256, entry, listed)
 
 
 def name_of(vault: Vault, thread: ThreadRow) -> ThreadName:

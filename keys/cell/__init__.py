@@ -18,7 +18,7 @@ from keys.cell.block import (
     parse_block,
 )
 from keys.cell.opening import open_block, open_cell, peek, seal_digest, unwrap
-from keys.cell.sealing import CellWriter, ItemWriter, OpenCell, Seal, Sealer, Sink, below, seal_block, shuffled
+from keys.cell.sealing import CellWriter, Frame, ItemWriter, OpenCell, Seal, Sealer, Sink, below, seal_block, shuffled
 
 __all__ = [
     "CELL_BYTES",
@@ -31,6 +31,7 @@ __all__ = [
     "Block",
     "CellWriter",
     "Flags",
+    "Frame",
     "Geometry",
     "Head",
     "ItemWriter",

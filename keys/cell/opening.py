@@ -10,7 +10,7 @@ from keys.age import header, stream
 from keys.age.recipients import HYBRID, HybridIdentity
 from keys.age.stream import NONCE_BYTES
 from keys.bundle import CELL_BYTES
-from keys.cell.block import Block, Geometry, Head, parse_block, parse_head
+from keys.cell.block import HEAD_BYTES, Block, Geometry, Head, parse_block, parse_head
 from keys.errors import Malformed, NotForUs
 
 
@@ -60,16 +60,18 @@ def unwrap(
     return stream.payload_key(file_key, nonce)
 
 
-def peek(payload_key: bytes, first_chunk: bytes | memoryview) -> Head:
-    """Say where a cell belongs, given only the first sealed chunk behind its header and nonce.
+def peek(payload_key: bytes, first_chunk: bytes | memoryview) -> tuple[Head, bytes]:
+    """Say where a cell belongs and how its payload begins, given only the first sealed chunk behind header and nonce.
 
-    So that a station may sort a stick's cells without reading all of each. The rest is not checked here.
+    So that a station may sort a stick's cells without reading all of each. The rest is not checked here; what is given
+    of the payload may be longer than the payload is.
 
     Raises:
         NotAuthentic: the chunk was changed.
         Malformed: it isn't the beginning of a block.
     """
-    return parse_head(stream.Chunks(payload_key).open(0, False, first_chunk))
+    start = stream.Chunks(payload_key).open(0, False, first_chunk)
+    return parse_head(start), start[HEAD_BYTES:]
 
 
 def open_block(payload_key: bytes, cell: bytes | memoryview, geometry: Geometry) -> Block:

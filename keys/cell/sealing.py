@@ -5,6 +5,7 @@ A slow upload holds one chunk in memory, and no plaintext ever waits for a cell 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -186,27 +187,50 @@ OpenCell = Callable[[], tuple[Seal, Sink]]
 """Called when an item needs its next cell: where it goes, and the seal to use."""
 
 
+class Frame(Protocol):
+    """What stands before and behind the bytes of an item in each of its cells: `keys.tip` signs files' pieces so."""
+
+    head: bytes
+    tail_bytes: int
+
+    def tail(self, number: int, flags: int, content_sha256: bytes, /) -> bytes:
+        """Return what stands behind the bytes of one cell, given its number and flags: `tail_bytes` of it."""
+        ...
+
+
 class ItemWriter:
     """Seals an item of any length into as many cells as it needs; every cell but the last is full.
 
     The last cell is kept open until there is more or the item ends, since its trailer must say that it is the last.
+
+    Args:
+        frame: what each cell carries besides the item's bytes; nothing when left out.
     """
 
-    def __init__(self, kind: Kind, series: bytes, item: int, geometry: Geometry, open_cell: OpenCell) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        series: bytes,
+        item: int,
+        geometry: Geometry,
+        open_cell: OpenCell,
+        frame: Frame | None = None,
+    ) -> None:
         self._kind = kind
         self._series = series
         self._item = item
         self._geometry = geometry
         self._open_cell = open_cell
+        self._frame = frame
         self._number = 0
         self.size = 0
         self._cell = self._next()
 
-    def _next(self) -> CellWriter:
+    def _next(self) -> _FramedCell:
         seal, sink = self._open_cell()
         head = Head(self._kind, self._series, self._item, self._number)
         self._number += 1  # Only once a cell was had: a number that is missing would look like a lost cell.
-        return CellWriter(seal, head, self._geometry, sink)
+        return _FramedCell(CellWriter(seal, head, self._geometry, sink), head.number, self._frame)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Add bytes of the item. `size` counts what was taken, also when `open_cell` raises in between.
@@ -228,6 +252,32 @@ class ItemWriter:
     def finish(self, flags: Flags = Flags.NONE) -> None:
         """End the item: its last cell gets `flags` besides LAST."""
         self._cell.finish(Flags.LAST | flags)
+
+
+class _FramedCell:
+    """One cell of an item, with its frame around what is written."""
+
+    def __init__(self, cell: CellWriter, number: int, frame: Frame | None) -> None:
+        self._cell = cell
+        self._number = number
+        self._frame = frame
+        self._hash = hashlib.sha256()
+        if frame is not None:
+            cell.write(frame.head)
+
+    @property
+    def room(self) -> int:
+        return self._cell.room - (self._frame.tail_bytes if self._frame is not None else 0)
+
+    def write(self, data: memoryview) -> None:
+        if self._frame is not None:
+            self._hash.update(data)
+        self._cell.write(data)
+
+    def finish(self, flags: Flags) -> None:
+        if self._frame is not None:
+            self._cell.write(self._frame.tail(self._number, int(flags), self._hash.digest()))
+        self._cell.finish(flags)
 
 
 def seal_block(seal: Seal, head: Head, geometry: Geometry, payload: bytes, flags: Flags) -> bytes:

@@ -259,7 +259,53 @@ def test_a_name_has_at_most_65535_bytes() -> None:
     for name, declared in [(bytes(65_536), b""), (b"", bytes(65_536))]:
         with pytest.raises(Malformed):
             tip.file_head(name, declared)
-    assert len(tip.file_head(bytes(65_535), bytes(65_535))) <= Geometry(16).payload_bytes
+    assert len(tip.file_head(bytes(65_535), bytes(65_535))) <= Geometry(16).payload_bytes - tip.PIECE_FRAME_BYTES
+
+
+SIGNER = tip.PieceSigner(NETWORK, TIP, 3, SEED)
+
+
+def signed_piece(content: bytes, number: int, flags: int, signer: tip.PieceSigner = SIGNER) -> bytes:
+    return signer.head + content + signer.tail(number, flags, primitives.sha256(content))
+
+
+@given(content=st.binary(max_size=80), number=st.integers(0, 2**32 - 1), flags=st.integers(0, 7))
+def test_a_piece_is_its_sources_and_in_its_place(content: bytes, number: int, flags: int) -> None:
+    source, piece = tip.open_piece(signed_piece(content, number, flags), NETWORK, TIP, 3, number, flags)
+
+    assert (source, bytes(piece)) == (SOURCE, content)
+
+
+@given(content=st.binary(max_size=80), at=st.integers(0), bit=st.integers(0, 7))
+def test_no_bit_of_a_piece_can_be_changed(content: bytes, at: int, bit: int) -> None:
+    payload = bytearray(signed_piece(content, 2, 0))
+    payload[at % len(payload)] ^= 1 << bit
+    with pytest.raises(NotAuthentic):
+        tip.open_piece(bytes(payload), NETWORK, TIP, 3, 2, 0)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        (NetworkId(bytes(32)), TIP, 3, 2, 1),
+        (NETWORK, bytes(16), 3, 2, 1),
+        (NETWORK, TIP, 4, 2, 1),
+        (NETWORK, TIP, 3, 1, 1),
+        (NETWORK, TIP, 3, 2, 0),
+        (NETWORK, TIP, 3, 2, 3),
+    ],
+    ids=["network", "tip", "item", "cell", "more follow", "interrupted"],
+)
+def test_a_piece_serves_in_no_other_place(place: tuple[NetworkId, bytes, int, int, int]) -> None:
+    with pytest.raises(NotAuthentic):
+        tip.open_piece(signed_piece(b"content", 2, 1), *place)
+
+
+def test_what_a_source_signed_elsewhere_is_no_piece() -> None:
+    for raw in (tip.sign_message(MESSAGE, NETWORK, SEED, TIP), tip.sign_closing(CLOSING, NETWORK, SEED, TIP)):
+        moved = raw[:32] + raw[96:] + raw[32:96]
+        with pytest.raises(NotAuthentic):
+            tip.open_piece(moved, NETWORK, TIP, 3, 2, 1)
 
 
 @given(data=st.binary(max_size=400))
@@ -271,6 +317,7 @@ def test_any_bytes_raise_only_our_errors(data: bytes) -> None:
             lambda raw=raw: tip.parse_message(raw),
             lambda raw=raw: tip.parse_closing(raw),
             lambda raw=raw: tip.read_file_head(raw),
+            lambda raw=raw: tip.open_piece(raw, NETWORK, TIP, 1, 0, 1),
         ):
             with contextlib.suppress(DropBoxError):
                 read()

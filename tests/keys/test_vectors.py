@@ -163,6 +163,17 @@ def test_closing_items(vector: dict[str, Any]) -> None:
         assert tip.sign_closing(closing, network, bytes.fromhex(vector["seed"]), series) == item
 
 
+@vectors("tip", "piece")
+def test_pieces_of_files(vector: dict[str, Any]) -> None:
+    network, series, payload = network_of(vector), bytes.fromhex(vector["tip"]), bytes.fromhex(vector["item"])
+    content, number, flags = bytes.fromhex(vector["content"]), vector["cell"], vector["flags"]
+    with ending(vector["expect"]):
+        source, piece = tip.open_piece(payload, network, series, vector["number"], number, flags)
+        assert (source.hex(), bytes(piece)) == (vector["source"], content)
+        signer = tip.PieceSigner(network, series, vector["number"], bytes.fromhex(vector["seed"]))
+        assert signer.head + content + signer.tail(number, flags, primitives.sha256(content)) == payload
+
+
 @vectors("tip", "file")
 def test_heads_of_files(vector: dict[str, Any]) -> None:
     item = bytes.fromhex(vector["item"])

@@ -15,6 +15,7 @@ from keys.inventory import CellId
 from keys.mailbox import SourceKeys
 from keys.primitives import system_randomness
 from keys.reply import Place
+from tests.simulators.dropbox import join_pieces
 from tests.simulators.newsroom import Newsroom
 
 BUNDLE_SECONDS = 28 * 86_400
@@ -86,10 +87,10 @@ def _tip(newsroom: Newsroom, desk: int, series: bytes, items: dict[int, list[Blo
     source, message = tip.open_message(first.payload, newsroom.network, series, desk)
     made = Tip(source, message, closed=bool(first.flags & Flags.CLOSED))
     for number, blocks in sorted(items.items()):
-        data = b"".join(block.payload for block in blocks)
         if number == tip.CLOSING_ITEM:
-            made.closing = tip.open_closing(data, newsroom.network, series, source)
+            made.closing = tip.open_closing(blocks[0].payload, newsroom.network, series, source)
         else:
+            data = join_pieces(blocks, newsroom.network, source)
             head = tip.read_file_head(data)
             cut = bool(blocks[-1].flags & Flags.INTERRUPTED)
             made.files[number] = TipFile(head.name, data[head.size :], cut)

@@ -28,7 +28,8 @@ from keys.inventory import CellId, Health
 from keys.mailbox import SourceKeys
 from keys.minisign import SignedDocument
 from keys.reply import Place
-from keys.tip import Closing, ClosingEntry, Mailbox, Message
+from keys.statement import NetworkId
+from keys.tip import PIECE_FRAME_BYTES, Closing, ClosingEntry, Mailbox, Message, PieceSigner
 from tests.simulators.newsroom import Newsroom
 
 
@@ -208,7 +209,7 @@ class DropBox:
         for number, file in enumerate(files, 1):
             broken = Flags.NONE if file.stops_at is None else Flags.INTERRUPTED
             content = tip.file_head(file.raw_name, file.type.encode()) + file.arrived
-            cells[number] = self.seal_item(sealer, tip_id, number, content, broken)
+            cells[number] = self.seal_item(sealer, tip_id, number, content, broken, signed_by=seed)
             entries.append(
                 ClosingEntry(number, len(file.arrived), primitives.sha256(file.arrived), file.stops_at is not None)
             )
@@ -219,9 +220,17 @@ class DropBox:
         return Sent(tip_id, cells)
 
     def seal_item(
-        self, sealer: Sealer, series: bytes, item: int, content: bytes, flags: Flags = Flags.NONE, kind: Kind = Kind.TIP
+        self,
+        sealer: Sealer,
+        series: bytes,
+        item: int,
+        content: bytes,
+        flags: Flags = Flags.NONE,
+        kind: Kind = Kind.TIP,
+        *,
+        signed_by: bytes | None = None,
     ) -> list[CellId]:
-        """Seal an item of any kind into cells and keep them."""
+        """Seal an item of any kind into cells and keep them; with a seed, as a file whose pieces it signs."""
         made: list[list[bytes]] = []
 
         def open_cell() -> tuple[cell.Seal, cell.Sink]:
@@ -229,7 +238,8 @@ class DropBox:
             made.append(pieces)
             return sealer.seal(), lambda piece: pieces.append(bytes(piece))
 
-        writer = ItemWriter(kind, series, item, self.geometry, open_cell)
+        frame = PieceSigner(self.newsroom.network, series, item, signed_by) if signed_by else None
+        writer = ItemWriter(kind, series, item, self.geometry, open_cell, frame)
         writer.write(content)
         writer.finish(flags)
         return [self.store(b"".join(pieces)) for pieces in made]
@@ -302,7 +312,9 @@ class DropBox:
         folder = self.folder(stick)
         folder.mkdir(parents=True)
         sealer = Sealer(self.recipients((desk,)), self.geometry, self.newsroom.randomness)
-        head, full, tip_id = tip.file_head(b"large", b""), self.geometry.payload_bytes, self.newsroom.randomness(16)
+        head, tip_id = tip.file_head(b"large", b""), self.newsroom.randomness(16)
+        full = self.geometry.payload_bytes - PIECE_FRAME_BYTES
+        signer = PieceSigner(self.newsroom.network, tip_id, 1, self.newsroom.randomness(32))
         pattern = (self.newsroom.randomness(full) * 2)[: full + 256]
         count = -(-(len(head) + size) // full)
         order = cell.shuffled(range(count), self.newsroom.randomness)
@@ -320,7 +332,9 @@ class DropBox:
                 for number in order[at : at + 8_000]:
                     flags = Flags.LAST if number == count - 1 else Flags.NONE
                     seal, where = sealer.seal(), Head(Kind.TIP, tip_id, 1, number)
-                    sealed = cell.seal_block(seal, where, self.geometry, content(number), flags)
+                    piece = content(number)
+                    payload = signer.head + piece + signer.tail(number, flags, primitives.sha256(piece))
+                    sealed = cell.seal_block(seal, where, self.geometry, payload, flags)
                     entries.append((self.newsroom.randomness(32), seal.digest))
                     file.write(entries[-1][0] + sealed)
         raw = inventory.compose(
@@ -425,6 +439,16 @@ class DropBox:
                 self.documents[f"epochs-{made.desk}-{made.sequence}"] = document
             case EntryType.BULLETIN:
                 newsroom.admit_bulletin(document)
+
+
+def join_pieces(blocks: Sequence[cell.Block], network: NetworkId, source: bytes) -> bytes:
+    """Return the bytes of a file's cells in their order, each piece of which this source must have signed."""
+    opened = [
+        tip.open_piece(each.payload, network, each.head.series, each.head.item, each.head.number, each.flags)
+        for each in blocks
+    ]
+    assert {signer for signer, _ in opened} == {source}
+    return b"".join(piece for _, piece in opened)
 
 
 def _desk_of(document: SignedDocument) -> int:

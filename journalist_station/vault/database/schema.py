@@ -36,6 +36,17 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID""",
         # What became of each cell that needn't be fetched again.
         "CREATE TABLE cells (cell BLOB PRIMARY KEY, fate INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        # Cells that came damaged behind the header that their server lists. `first` and `again` are inventories.
+        """CREATE TABLE damages (
+            server TEXT NOT NULL,
+            cell BLOB NOT NULL,
+            digest BLOB NOT NULL,
+            first INTEGER NOT NULL,
+            again INTEGER,
+            content BLOB NOT NULL,
+            same INTEGER NOT NULL DEFAULT 1,
+            PRIMARY KEY (server, cell)
+        ) STRICT, WITHOUT ROWID""",
         """CREATE TABLE threads (
             number INTEGER PRIMARY KEY,
             source BLOB NOT NULL UNIQUE,
@@ -90,10 +101,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID""",
         "CREATE INDEX replies_queued ON replies (week) WHERE week IS NULL",
         # A file: one that came with a tip, what an age file of a tip held (`parent`), or a reply's attachment.
+        # `source` signed every piece of what came with a tip: what different keys signed under one tip stays apart.
         # Its secret is the seed of the identity that its runs are sealed to: without this row they are noise.
         """CREATE TABLE items (
             number INTEGER PRIMARY KEY,
             tip BLOB,
+            source BLOB,
             item INTEGER,
             parent INTEGER REFERENCES items,
             reply INTEGER REFERENCES replies,
@@ -103,8 +116,16 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             last_cell INTEGER,
             interrupted INTEGER NOT NULL DEFAULT 0,
             state TEXT NOT NULL,
-            UNIQUE (tip, item)
+            UNIQUE (tip, source, item)
         ) STRICT""",
+        # How many cells claimed a place in a source's file, and weren't signed by that source.
+        """CREATE TABLE forgeries (
+            tip BLOB NOT NULL,
+            source BLOB NOT NULL,
+            item INTEGER NOT NULL,
+            cells INTEGER NOT NULL,
+            PRIMARY KEY (tip, source, item)
+        ) STRICT, WITHOUT ROWID""",
         "CREATE INDEX items_parent ON items (parent) WHERE parent IS NOT NULL",
         "CREATE INDEX items_reply ON items (reply) WHERE reply IS NOT NULL",
         # Consecutive or scattered cells of an item, joined in order in one sealed file. A whole item is one run.
@@ -147,18 +168,5 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         # NFKC text; a row's number is the subject's times 4 plus what it is: 0 a message, 1 a file's name.
         "CREATE VIRTUAL TABLE search USING fts5 (text, tokenize = 'trigram')",
         "INSERT INTO search (search, rank) VALUES ('secure-delete', 1)",
-    ),
-    (
-        # Cells that came damaged behind the header that their server lists. `first` and `again` are inventories.
-        """CREATE TABLE damages (
-            server TEXT NOT NULL,
-            cell BLOB NOT NULL,
-            digest BLOB NOT NULL,
-            first INTEGER NOT NULL,
-            again INTEGER,
-            content BLOB NOT NULL,
-            same INTEGER NOT NULL DEFAULT 1,
-            PRIMARY KEY (server, cell)
-        ) STRICT, WITHOUT ROWID""",
     ),
 )

@@ -70,7 +70,8 @@ def summaries(database: Database) -> list[Summary]:
     found = database.rows(
         """SELECT threads.number, source, root IS NOT NULL, count(*), min(imported), max(imported),
                 group_concat(DISTINCT state), group_concat(DISTINCT kind), group_concat(DISTINCT call),
-                coalesce(sum((SELECT count(*) FROM items WHERE items.tip = messages.tip)), 0)
+                coalesce(sum((SELECT count(*) FROM items
+                    WHERE items.tip = messages.tip AND items.source = threads.source)), 0)
             FROM threads JOIN messages ON messages.thread = threads.number
             GROUP BY threads.number ORDER BY max(imported) DESC, max(messages.number) DESC"""
     )
@@ -199,6 +200,10 @@ def set_state(database: Database, message: int, state: str) -> None:
     database.run("UPDATE messages SET state = ? WHERE number = ?", state, message)
 
 
+def set_closed(database: Database, tip: bytes, digest: bytes) -> None:
+    database.run("UPDATE messages SET closed = 1 WHERE tip = ? AND digest = ?", tip, digest)
+
+
 def set_told(database: Database, thread: int) -> None:
     database.run("UPDATE messages SET told = 1 WHERE thread = ? AND NOT told", thread)
 
@@ -230,11 +235,13 @@ class ItemState:
 class ItemRow:
     """A file in the vault. `name` and `type` are None until the item's first cell is here.
 
-    `tip` and `item` say where it came from; or `parent`, when it was inside another item; or `reply`, when it goes out.
+    `tip`, `source` and `item` say where it came from, and whose key signed each piece of it; or `parent`, when it was
+    inside another item; or `reply`, when it goes out.
     """
 
     number: int
     tip: bytes | None
+    source: bytes | None
     item: int | None
     parent: int | None
     reply: int | None
@@ -246,26 +253,28 @@ class ItemRow:
     state: str
 
 
-_ITEM = "SELECT number, tip, item, parent, reply, secret, name, type, last_cell, interrupted, state FROM items"
+_ITEM = "SELECT number, tip, source, item, parent, reply, secret, name, type, last_cell, interrupted, state FROM items"
 
 
 def _item(row: Row) -> ItemRow:
-    number, tip, item, parent, reply, secret, name, type, last_cell, interrupted, state = row
-    return ItemRow(number, tip, item, parent, reply, secret, name, type, last_cell, bool(interrupted), state)
+    number, tip, source, item, parent, reply, secret, name, type, last_cell, interrupted, state = row
+    return ItemRow(number, tip, source, item, parent, reply, secret, name, type, last_cell, bool(interrupted), state)
 
 
-def item(database: Database, tip: bytes, number: int) -> ItemRow | None:
-    """Return an item of a tip by its number in the tip."""
-    row = database.row(f"{_ITEM} WHERE tip = ? AND item = ?", tip, number)
+def item(database: Database, tip: bytes, source: bytes, number: int) -> ItemRow | None:
+    """Return a file that a source signed for a tip, by its number in the tip."""
+    row = database.row(f"{_ITEM} WHERE tip = ? AND source = ? AND item = ?", tip, source, number)
     return _item(row) if row else None
 
 
-def items(database: Database, tip: bytes) -> list[ItemRow]:
-    """Return a tip's items in order, each followed by what was inside it."""
+def items(database: Database, tip: bytes, source: bytes) -> list[ItemRow]:
+    """Return the files that a source signed for a tip in order, each followed by what was inside it."""
     found = database.rows(
-        f"""{_ITEM} WHERE tip = ?1 OR parent IN (SELECT number FROM items WHERE tip = ?1)
+        f"""{_ITEM} WHERE tip = ?1 AND source = ?2
+            OR parent IN (SELECT number FROM items WHERE tip = ?1 AND source = ?2)
             ORDER BY coalesce(item, (SELECT up.item FROM items AS up WHERE up.number = items.parent)), number""",
         tip,
+        source,
     )
     return [_item(row) for row in found]
 
@@ -274,13 +283,49 @@ def attachments(database: Database, reply: int) -> list[ItemRow]:
     return [_item(row) for row in database.rows(f"{_ITEM} WHERE reply = ? ORDER BY number", reply)]
 
 
-def tips_without_message(database: Database) -> list[bytes]:
-    """Return the ids of tips of which files are here and no message."""
+@dataclass(frozen=True, slots=True)
+class StrayRow:
+    """Files of a tip without a message by the key that signed them. `claimed`: another's message has that tip."""
+
+    tip: bytes
+    source: bytes
+    claimed: bool
+
+
+def strays(database: Database) -> list[StrayRow]:
+    """Return of which tips and sources files are here and no message, sorted."""
     found = database.rows(
-        """SELECT DISTINCT tip FROM items WHERE tip IS NOT NULL
-            AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.tip = items.tip) ORDER BY tip"""
+        """SELECT DISTINCT tip, source, EXISTS (SELECT 1 FROM messages WHERE messages.tip = items.tip)
+            FROM items WHERE tip IS NOT NULL AND NOT EXISTS (
+                SELECT 1 FROM messages JOIN threads ON threads.number = messages.thread
+                WHERE messages.tip = items.tip AND threads.source = items.source)
+            ORDER BY tip, source"""
     )
-    return [tip for (tip,) in found]
+    return [StrayRow(tip, source, bool(claimed)) for tip, source, claimed in found]
+
+
+def count_items_of_others(database: Database, tip: bytes, source: bytes) -> int:
+    """Return how many files came under a tip's id that another key than this source's signed."""
+    found: int = database.value("SELECT count(*) FROM items WHERE tip = ? AND source <> ?", tip, source)
+    return found
+
+
+def note_forgeries(database: Database, tip: bytes, source: bytes, item: int, cells: int) -> None:
+    """Remember that so many more cells claimed a place in a source's file, and weren't signed by that source."""
+    database.run(
+        """INSERT INTO forgeries (tip, source, item, cells) VALUES (?, ?, ?, ?)
+            ON CONFLICT (tip, source, item) DO UPDATE SET cells = cells + excluded.cells""",
+        tip,
+        source,
+        item,
+        cells,
+    )
+
+
+def count_forgeries(database: Database, tip: bytes, source: bytes) -> int:
+    """Return how many cells claimed a place in the files that a source sent with a tip, and weren't signed by it."""
+    sql = "SELECT coalesce(sum(cells), 0) FROM forgeries WHERE tip = ? AND source = ?"
+    return int(database.value(sql, tip, source))
 
 
 def count_missing(database: Database) -> int:
@@ -295,6 +340,7 @@ def add_item(
     state: str,
     *,
     tip: bytes | None = None,
+    source: bytes | None = None,
     item: int | None = None,
     parent: int | None = None,
     reply: int | None = None,
@@ -302,11 +348,12 @@ def add_item(
     type: bytes | None = None,
 ) -> int:
     return database.insert(
-        """INSERT INTO items (secret, state, tip, item, parent, reply, name, type)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO items (secret, state, tip, source, item, parent, reply, name, type)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         secret,
         state,
         tip,
+        source,
         item,
         parent,
         reply,
@@ -402,7 +449,9 @@ def search(database: Database, query: str) -> list[int]:
         f"""WITH hits AS (SELECT rowid / 4 AS subject, rowid % 4 AS what FROM search WHERE {condition})
             SELECT thread FROM messages JOIN hits ON messages.number = subject WHERE what = {Found.MESSAGE:d}
             UNION
-            SELECT thread FROM messages JOIN items USING (tip) JOIN hits ON items.number = subject
+            SELECT thread FROM messages JOIN threads ON threads.number = thread
+                JOIN items ON items.tip = messages.tip AND items.source = threads.source
+                JOIN hits ON items.number = subject
             WHERE what = {Found.FILE_NAME:d}
             ORDER BY thread""",
         value,

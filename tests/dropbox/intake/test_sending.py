@@ -18,7 +18,7 @@ from tests.simulators.newsroom import Newsroom, seeded
 GEOMETRY = Geometry(2)
 NEWSROOM = Newsroom(desks=1, recipients=2)
 SEED = seeded("source")(32)
-CELL = GEOMETRY.payload_bytes
+CELL = GEOMETRY.payload_bytes - tip.PIECE_FRAME_BYTES
 
 
 @dataclass

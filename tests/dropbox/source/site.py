@@ -38,6 +38,7 @@ from keys.errors import NotForUs
 from keys.mailbox import SourceKeys
 from keys.primitives import system_randomness
 from keys.reply import Place
+from tests.simulators.dropbox import join_pieces
 from tests.simulators.newsroom import Newsroom, seeded
 
 SLOTS = 48
@@ -186,12 +187,12 @@ class Site:
         source, message = tip.open_message(first.payload, network, series, desk)
         received = ReceivedTip(source, message, closed=bool(first.flags & Flags.CLOSED))
         for (of, item), blocks in items.items():
-            data = b"".join(block.payload for block in blocks)
             if of != series or item == tip.MESSAGE_ITEM:
                 continue
             if item == tip.CLOSING_ITEM:
-                received.closing = tip.open_closing(data, network, series, source)
+                received.closing = tip.open_closing(blocks[0].payload, network, series, source)
             else:
+                data = join_pieces(blocks, network, source)
                 head = tip.read_file_head(data)
                 interrupted = bool(blocks[-1].flags & Flags.INTERRUPTED)
                 received.files[item] = ReceivedFile(head.name, head.declared_type, data[head.size :], interrupted)

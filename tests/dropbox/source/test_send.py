@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from dropbox.serving.pace import TooSlow
 from keys.languages import LANGUAGES
 from keys.terms import Limits
+from keys.tip import PIECE_FRAME_BYTES
 from tests.dropbox.source.site import BOUNDARY, Sent, Site, Upload, form_fields, multipart
 from tests.simulators.newsroom import Newsroom
 
@@ -99,7 +100,7 @@ def test_files_arrive_byte_for_byte_in_their_order(site: Site) -> None:
 def test_files_at_the_border_of_a_cell(site: Site, payload: int) -> None:
     head = 4 + len("a") + len("application/octet-stream")
     for cells in (1, 2):
-        size = cells * site.geometry.payload_bytes - head + payload
+        size = cells * (site.geometry.payload_bytes - PIECE_FRAME_BYTES) - head + payload
         sent = site.visitor().send("x", [Upload("a", bytes([cells]) * size)])
         assert contents(site, sent) == [(b"a", bytes([cells]) * size, False)]
 

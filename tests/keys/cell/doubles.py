@@ -9,7 +9,7 @@ from keys.age import HybridIdentity
 from keys.age import header as headers
 from keys.age.header import Stanza
 from keys.age.stream import Chunks, payload_key
-from keys.cell import Block, Flags, Geometry, ItemWriter, Kind, Seal, Sealer, Sink, open_cell
+from keys.cell import Block, Flags, Frame, Geometry, ItemWriter, Kind, Seal, Sealer, Sink, open_cell
 from tests.simulators.newsroom import seeded
 
 SERIES = bytes(range(16))
@@ -42,6 +42,7 @@ def seal_item(
     kind: Kind = Kind.TIP,
     item: int = 1,
     make: Callable[[], Seal] | None = None,
+    frame: Frame | None = None,
 ) -> list[bytes]:
     """Write an item piece by piece; return its cells."""
     cells: list[list[bytes]] = []
@@ -51,7 +52,7 @@ def seal_item(
         cells.append(pieces)
         return (make or (lambda: seal(geometry.recipients)))(), lambda piece: pieces.append(bytes(piece))
 
-    writer = ItemWriter(kind, SERIES, item, geometry, open_next)
+    writer = ItemWriter(kind, SERIES, item, geometry, open_next, frame)
     for piece in content:
         writer.write(piece)
     writer.finish(flags)

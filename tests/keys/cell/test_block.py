@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 
 from keys.cell import FILLER, Block, Flags, Geometry, Head, Kind, parse_block
 from keys.cell.block import encode_trailer, parse_head
+from keys.encoding import u32
 from keys.errors import DropBoxError, Malformed
+from keys.primitives import sha256
+from keys.statement import NetworkId
+from keys.tip import PieceSigner
 from tests.keys.cell.doubles import NETWORKS, SERIES, raw_block
 
 SPEC = (Path(__file__).parents[3] / "docs" / "SPEC.md").read_text(encoding="utf-8")
@@ -38,8 +42,16 @@ def test_the_worked_bytes_are_what_is_written() -> None:
     section = SPEC[SPEC.index("7.5. Worked bytes") : SPEC.index("## 8.")]
     start, end = (bytes.fromhex(text) for text in re.findall(r"```hex\n(.*?)```", section, re.DOTALL))
     (zeros,) = re.findall(r"goes on with ([0-9,]+) zeros", section)
-    payload = "ต้องแฉ".encode()
+    pieces = SPEC[SPEC.index("8.4.1. Worked bytes") : SPEC.index("8.5.")]
+    (both,) = re.findall(r"```hex\n(.*?)```", pieces, re.DOTALL)
+    body, payload = (bytes.fromhex(part) for part in both.split("\n\n"))
     head, flags = Head(Kind.TIP, SERIES, 3, 2), Flags.LAST | Flags.INTERRUPTED
+    signer = PieceSigner(NetworkId(bytes(range(32))), SERIES, 3, b"\x42" * 32)
+    piece, digest = "ต้องแฉ".encode(), sha256("ต้องแฉ".encode())
+
+    assert body == u32(3) + u32(2) + bytes([flags]) + digest
+    assert payload == signer.head + piece + signer.tail(2, flags, digest)
+    assert f"({len(payload)} bytes)" in pieces
 
     assert start == head.encode() + payload
     assert end == encode_trailer(len(payload), flags)

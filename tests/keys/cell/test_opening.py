@@ -156,7 +156,8 @@ def test_the_first_chunk_tells_where_a_cell_belongs() -> None:
     start = SIX.sealed_head_bytes
     key = unwrap(CELL[:start], [SOMCHAI], SIX)
 
-    assert peek(key, CELL[start : start + 65_552]) == HEAD
+    head, payload = peek(key, CELL[start : start + 65_552])
+    assert (head, payload) == (HEAD, (b"payload" * 20_000)[: 65_536 - 32])
     assert open_block(key, CELL, SIX).payload == b"payload" * 20_000
     with pytest.raises(NotAuthentic):
         peek(key, CELL[start + 65_552 : start + 2 * 65_552])

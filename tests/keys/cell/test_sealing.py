@@ -29,6 +29,7 @@ from keys.cell import (
     shuffled,
 )
 from keys.errors import NoRoom, NotForUs
+from keys.primitives import sha256
 from tests.keys.cell.doubles import NETWORKS, SERIES, identity, opened, seal, seal_item, sealer
 from tests.simulators.newsroom import seeded
 
@@ -164,6 +165,33 @@ def test_when_room_runs_out_what_fitted_is_a_whole_item(cells_had: int) -> None:
     assert b"".join(block.payload for block in blocks) == CONTENT[: writer.size]
     assert blocks[-1].flags == Flags.LAST | Flags.INTERRUPTED
     assert [block.head.number for block in blocks] == list(range(cells_had))
+
+
+class Brackets:
+    """A frame of one byte before, and of number, flags and digest behind."""
+
+    head = b"<"
+    tail_bytes = 34
+
+    def tail(self, number: int, flags: int, content_sha256: bytes) -> bytes:
+        return bytes([number, flags]) + content_sha256
+
+
+@pytest.mark.parametrize("cut", [1, 70_000, len(CONTENT)])
+@pytest.mark.parametrize("length", [0, 1, SIX.payload_bytes - 35, SIX.payload_bytes - 34, len(CONTENT)])
+def test_a_frame_stands_around_the_bytes_in_each_cell(length: int, cut: int) -> None:
+    content = CONTENT[:length]
+    cut = max(cut, length // 50)
+    pieces = [content[at : at + cut] for at in range(0, length, cut)]
+    blocks = opened(seal_item(pieces, SIX, flags=Flags.INTERRUPTED, frame=Brackets()), SIX)
+
+    full = SIX.payload_bytes - 35
+    expected = [content[at : at + full] for at in range(0, max(length, 1), full)]
+    assert [block.payload for block in blocks] == [
+        b"<" + each + bytes([number, block.flags]) + sha256(each)
+        for number, (block, each) in enumerate(zip(blocks, expected, strict=True))
+    ]
+    assert [block.flags for block in blocks] == [Flags.NONE] * (len(blocks) - 1) + [Flags.LAST | Flags.INTERRUPTED]
 
 
 def test_no_room_for_the_first_cell_is_told_at_once() -> None:

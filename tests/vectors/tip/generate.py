@@ -1,5 +1,6 @@
-"""Writes the vectors of SPEC section 8: messages, closing items, heads of files. Run: python generate.py [FOLDER]"""
+"""Writes the vectors of SPEC section 8: messages, closing items, pieces and heads of files. Run: python generate.py [FOLDER]"""
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -73,6 +74,26 @@ vector("closing-item-zero", "The message isn't a file.", "Malformed", "closing",
 
 def file(name, about, expect, data, **fields):
     vector(name, about, expect, "file", data, **fields)
+
+
+def piece(name, about, expect, *, number=2, flags=3, content=b"\x25PDF", seed=SEED, named=None, network=NETWORK, tip=TIP, cut=0, changed=None):
+    """A cell's payload, signed for its place; the reader looks for it at item 3, cell 2, flags 3."""
+    source = public(named or seed)
+    body = (3).to_bytes(4, "big") + number.to_bytes(4, "big") + bytes([flags]) + hashlib.sha256(content).digest()
+    signature = sign(seed, header("piece", ("source", source.hex()), ("tip", tip.hex()), network=network) + body)
+    payload = source + (content if changed is None else changed) + signature
+    vector(name, about, expect, "piece", payload[: len(payload) - cut], number=3, cell=2, flags=3, content=content.hex(), seed=SEED.hex())
+
+
+piece("piece", "The last cell of a file whose upload broke.", "ok")
+piece("piece-empty", "The one piece of an empty item.", "ok", content=b"")
+piece("piece-changed", "Another piece under the signature.", "NotAuthentic", changed=b"%PDG")
+piece("piece-other-cell", "Signed for another place in the item.", "NotAuthentic", number=1)
+piece("piece-not-last", "Signed as one that others follow.", "NotAuthentic", flags=0)
+piece("piece-forged", "Another source's signature under this source's key.", "NotAuthentic", seed=OTHER, named=SEED)
+piece("piece-other-tip", "Signed for another tip.", "NotAuthentic", tip=bytes(16))
+piece("piece-other-network", "Signed for another network.", "NotAuthentic", network=bytes(32))
+piece("piece-cut", "No room for a signature.", "Malformed", content=b"", cut=1)
 
 
 def head(name, kind):
