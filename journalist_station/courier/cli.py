@@ -94,7 +94,7 @@ def _sticks(folders: Sequence[Path], in_force: Manifest, server: str) -> Iterato
     for folder in folders:
         if (place := folder.resolve()) not in seen:
             seen.add(place)
-            yield Stick(folder, in_force.network, server, in_force.retired_desks)
+            yield Stick(folder, in_force.network, server, in_force.desk_numbers)
 
 
 def _server_name(in_force: Manifest, wanted: str | None) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from keys import bundle
 from keys.bundle import CELL_BYTES, MAX_PART_BYTES
+from keys.cell import Geometry, seal_digest
 from keys.errors import DropBoxError, Malformed
 from keys.inventory import ID_BYTES, CellId
 from keys.statement import NetworkId
@@ -31,11 +32,22 @@ class Part:
     first: int
     records: int
 
-    def ids(self) -> Iterator[CellId]:
-        """Yield the ids of its cells, without reading these. Raises: OSError: the stick is broken."""
+    def listed(self, digests: Mapping[CellId, bytes], geometry: Geometry) -> Iterator[CellId]:
+        """Yield the ids of its cells that are the ones listed, which their headers tell.
+
+        Args:
+            digests: the listed cells' ids and seal digests.
+
+        Raises:
+            OSError: the stick is broken.
+        """
+        length = ID_BYTES + geometry.sealed_head_bytes
         with open_regular(self.path) as file:
             for record in range(self.records):
-                yield CellId(os.pread(file.fileno(), ID_BYTES, self.first + record * RECORD_BYTES))
+                start = os.pread(file.fileno(), length, self.first + record * RECORD_BYTES)
+                cell_id = CellId(start[:ID_BYTES])
+                if cell_id in digests and seal_digest(start[ID_BYTES:], geometry) == digests[cell_id]:
+                    yield cell_id
 
 
 def open_regular(path: Path, mode: int = os.O_RDONLY) -> BinaryIO:
@@ -77,12 +89,15 @@ class Parts:
         with open_regular(path) as file:
             header = bundle.read_header(file)
             inventory = bundle.parse_cells_header(header, self._network, self._server)
-            records = (os.fstat(file.fileno()).st_size - len(header)) // RECORD_BYTES
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_PART_BYTES:
+                raise Malformed("A file of cells is longer than any courier writes.")
+            records = (size - len(header)) // RECORD_BYTES
         return Part(path, inventory, len(header), records)
 
-    def drop_read(self, inventory: int) -> int:
-        """Remove the parts that were fetched under this inventory or an older one; return how many."""
-        done = [part for part in self.found() if part.inventory <= inventory]
+    def drop(self, wanted: Callable[[int], bool]) -> int:
+        """Remove the parts that were fetched under inventories of certain numbers; return how many."""
+        done = [part for part in self.found() if wanted(part.inventory)]
         for part in done:
             part.path.unlink()
         if done:
@@ -92,7 +107,7 @@ class Parts:
     def salvage(self) -> None:
         """Finish what a kill left half written: whole cells are kept, the rest is dropped."""
         for path in sorted(self._folder.iterdir()):
-            if path.name.startswith(".cells-"):
+            if path.name.startswith(".cells-") and not path.is_dir():
                 self._salvage(path)
 
     def _salvage(self, path: Path) -> None:

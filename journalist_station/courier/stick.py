@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +20,15 @@ from typing import BinaryIO
 from journalist_station.courier.parts import Parts, PartWriter, open_regular, sync_folder
 from keys import bundle, files
 from keys.bundle import CELL_BYTES, MAX_PART_BYTES, Known, OutboundHead, OutboundReader
+from keys.cell import Geometry
 from keys.errors import DropBoxError, Malformed, NoRoom, NotForUs, Refused
-from keys.inventory import CellId, check_server_name
+from keys.inventory import CellId, Inventory, check_server_name
 from keys.statement import NetworkId
 
 TOP = "mustshare"
 MAX_KNOWN_BYTES = 64 << 20
+MAX_INVENTORY_BYTES = 512 << 20
+MAX_SIGNATURE_BYTES = 1_024
 _WIPING = ".wiping-"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -40,6 +44,13 @@ class StickFailed(DropBoxError):
 
     exit_code = 74
     default_remedy = "Is it still plugged in, and not write-protected? Run the command again, or take another stick."
+
+
+class StickAhead(StickFailed):
+    """The stick brings what the server doesn't know any more: nothing on it may be replaced before it was read."""
+
+    exit_code = Refused.exit_code
+    default_remedy = "Take it to its station as it is, and use another stick for this trip. Tell the newsroom."
 
 
 @contextmanager
@@ -69,7 +80,7 @@ class Stick:
     Entering makes the folders and finishes what a cut left half done.
 
     Args:
-        retired: desks that are no more; what they once wrote on the stick isn't heard.
+        desks: the manifest's; what others have written on the stick isn't heard.
 
     Raises:
         NotForUs: from the constructor, when the folder isn't there: a stick that isn't mounted must not be invented.
@@ -77,13 +88,13 @@ class Stick:
         StickFull, StickFailed: from every other method.
     """
 
-    def __init__(self, folder: Path, network: NetworkId, server: str, retired: Collection[int] = ()) -> None:
+    def __init__(self, folder: Path, network: NetworkId, server: str, desks: Collection[int]) -> None:
         if not folder.is_dir():
             raise NotForUs(f"There is no folder {folder.name} to write to.", "Is the stick mounted?")
         self.folder = folder
         self._network = network
         self._server = check_server_name(server)
-        self._retired = frozenset(retired)
+        self._desks = sorted(desks)
         self._top = folder / TOP
         self._inbound = self._top / "inbound" / self._server
         self._outbound = self._top / "outbound"
@@ -93,7 +104,7 @@ class Stick:
     def __enter__(self) -> Stick:
         with explained(self.folder):
             for path in (self._top, self._inbound.parent, self._inbound, self._outbound):
-                _make_folder(path)
+                _make_folder(path, self.folder.name)
             self._take()
             try:
                 self._finish()
@@ -110,7 +121,7 @@ class Stick:
     def _finish(self) -> None:
         self._parts.salvage()
         for path in sorted(self._outbound.iterdir()):
-            if path.name.startswith(_WIPING):
+            if path.name.startswith(_WIPING) and _is_regular(path):
                 _overwrite(path)
 
     def _take(self) -> None:
@@ -128,28 +139,64 @@ class Stick:
         """
         lists = []
         with explained(self.folder):
-            for path in sorted(self._top.glob("known-*")):
+            for desk in self._desks:
                 try:
-                    with open_regular(path) as file:
+                    with open_regular(self._top / f"known-{desk}") as file:
                         found = bundle.parse_known(_read(file, MAX_KNOWN_BYTES), self._network)
-                except DropBoxError:
+                except (DropBoxError, FileNotFoundError):
                     continue
-                if found.desk not in self._retired:
+                if found.desk == desk:
                     lists.append(found)
         if not lists:
             return Known(0, {}, frozenset())
         read = min(each.inventories.get(self._server, 0) for each in lists)
         return Known(0, {self._server: read}, frozenset.intersection(*(each.ids for each in lists)))
 
-    def take_stock(self) -> frozenset[CellId]:
-        """Remove the parts that were read at the stations; return the ids that needn't be fetched for this stick.
+    def inventory(self) -> tuple[bytes, bytes] | None:
+        """Return the inventory that lies on the stick and its signature, unverified, or None."""
+        with explained(self.folder):
+            try:
+                with (
+                    open_regular(self._inbound / "inventory") as raw,
+                    open_regular(self._inbound / "inventory.minisig") as signature,
+                ):
+                    return _read(raw, MAX_INVENTORY_BYTES), _read(signature, MAX_SIGNATURE_BYTES)
+            except (DropBoxError, FileNotFoundError):
+                return None
 
-        What a station has read and doesn't know came damaged: it is fetched again.
+    def refuse_ahead(self, earlier: int, listing: int) -> None:
+        """Refuse to go on with a stick whose cells a server has forgotten: it was put back to an older state.
+
+        Args:
+            earlier: the number of the inventory on the stick, which the server signed.
+            listing: the number of the one that it has signed now.
+
+        Raises:
+            StickAhead: there are cells between the two that no station has read.
+        """
+        read = self.known().inventories.get(self._server, 0)
+        with explained(self.folder):
+            ahead = [part for part in self._parts.found() if max(read, listing) < part.inventory <= earlier]
+        if ahead:
+            raise StickAhead(
+                f"The stick {self.folder.name} brings cells that the server doesn't know any more: "
+                "it was put back to an older state."
+            )
+
+    def take_stock(self, listing: Inventory, geometry: Geometry) -> frozenset[CellId]:
+        """Remove the parts that need not be carried; return the ids that needn't be fetched for this stick.
+
+        Those are the parts that were read at the stations, and those of an inventory that the server has yet to make:
+        they were put there to keep its cells away. What a station has read and doesn't know came damaged: it is fetched
+        again, and so is what isn't the cell that is listed.
         """
         known = self.known()
+        read = known.inventories.get(self._server, 0)
+        read = 0 if read > listing.sequence else read
         with explained(self.folder):
-            self._parts.drop_read(known.inventories.get(self._server, 0))
-            carried = frozenset(cell for part in self._parts.found() for cell in part.ids())
+            self._parts.drop(lambda number: number <= read or number > listing.sequence)
+            found = self._parts.found()
+            carried = frozenset(cell for part in found for cell in part.listed(listing.digests, geometry))
         return known.ids | carried
 
     def write(self, name: str, data: bytes) -> None:
@@ -231,11 +278,15 @@ class BundleSource:
             return self._file.read(size)
 
 
-def _make_folder(path: Path) -> None:
+def _make_folder(path: Path, stick: str) -> None:
     if not path.is_dir():
         path.mkdir()
     if path.is_symlink():
-        raise Malformed("On the stick a link stands where a folder belongs.", "Take another stick.")
+        raise Malformed(f"On the stick {stick} a link stands where a folder belongs.", "Take another stick.")
+
+
+def _is_regular(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def _read(file: BinaryIO, max_bytes: int) -> bytes:
@@ -255,7 +306,8 @@ def _holds(path: Path, data: bytes) -> bool:
 
 def _overwrite(path: Path) -> None:
     with open_regular(path, os.O_RDWR) as file:
-        size = os.fstat(file.fileno()).st_size
+        # A file of holes that somebody put there must not hold up the trip, or fill the stick.
+        size = min(os.fstat(file.fileno()).st_size, MAX_PART_BYTES)
         for at in range(0, size, CELL_BYTES):
             file.write(os.urandom(min(CELL_BYTES, size - at)))
         file.flush()

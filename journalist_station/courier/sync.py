@@ -9,7 +9,14 @@ from functools import partial
 from typing import TypeVar
 
 from journalist_station.courier.load import Errand, Load
-from journalist_station.courier.stick import BundleSource, Stick, StickFailed, StickFull, Waiting
+from journalist_station.courier.stick import (
+    MAX_INVENTORY_BYTES,
+    BundleSource,
+    Stick,
+    StickFailed,
+    StickFull,
+    Waiting,
+)
 from journalist_station.courier.wire import Cut, Unwelcome, Wire
 from keys import inventory, statement
 from keys.bundle import CELL_BYTES, MAX_PART_BYTES
@@ -21,7 +28,6 @@ from keys.manifest import Manifest
 from keys.minisign import SignedDocument, SigningKey
 
 CELLS_A_REQUEST = 256
-MAX_INVENTORY_BYTES = 512 << 20
 MAX_DOCUMENTS_BYTES = 64 << 20
 MAX_SMALL_BYTES = 65_536
 PAUSES_SECONDS = (0.0, 1.0, 4.0, 15.0)
@@ -91,9 +97,10 @@ class Courier:
         documents = self._persist(self._documents)
         for stick in sticks:
             with load.guarded(stick):
+                self._spare(stick, listing)
                 self.errand.wiped += _wipe_confirmed(stick, listing)
                 _write_papers(stick, raw, signature, documents)
-                load.add(stick, listing.digests.keys() - stick.take_stock())
+                load.add(stick, listing.digests.keys() - stick.take_stock(listing, self._geometry))
         with load.writing(listing.sequence, self._part_bytes):
             self._fetch(load, listing)
         load.raise_first()
@@ -181,8 +188,22 @@ class Courier:
         reader = Reader(self._wire.get("/v1/inventory", MAX_INVENTORY_BYTES, self._token))
         raw = reader.take(reader.u32())
         signature = reader.take(reader.left)
+        return self._admitted(raw, signature), raw, signature
+
+    def _admitted(self, raw: bytes, signature: bytes) -> Inventory:
         keys = {self._server: self._manifest.server(self._server).key}
-        return inventory.admit(raw, signature, self._manifest.network, keys, {}), raw, signature
+        return inventory.admit(raw, signature, self._manifest.network, keys, {})
+
+    def _spare(self, stick: Stick, listing: Inventory) -> None:
+        """Leave a stick as it is that brings what the server has forgotten. Raises: StickAhead."""
+        found = stick.inventory()
+        if found is None:
+            return
+        try:
+            earlier = self._admitted(*found)
+        except DropBoxError:
+            return  # Nothing that the server has signed: what lies beside it is nobody's word.
+        stick.refuse_ahead(earlier.sequence, listing.sequence)
 
     def _documents(self) -> dict[str, SignedDocument]:
         reader = Reader(self._wire.get("/v1/documents", MAX_DOCUMENTS_BYTES, self._token))

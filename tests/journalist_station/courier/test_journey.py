@@ -12,11 +12,13 @@ import pytest
 
 from dropbox.collect.app import create_app
 from dropbox.collect.logins import Logins
-from journalist_station.courier.stick import StickFull
+from journalist_station.courier.stick import StickAhead, StickFull
 from journalist_station.courier.wire import Cut
-from keys import inventory
+from keys import bundle, inventory, minisign
 from keys.bundle import CELL_BYTES
+from keys.cell import seal_digest
 from keys.errors import Malformed, NotAuthentic, NotForUs
+from keys.inventory import CellId
 from keys.minisign import SignedDocument
 from tests.dropbox.serving.visitors import wait_until
 from tests.journalist_station.courier.trip import (
@@ -31,7 +33,7 @@ from tests.journalist_station.courier.trip import (
     write_known,
 )
 from tests.simulators.newsroom import seeded
-from tests.simulators.office import Office, acknowledging, reply_cell, serving
+from tests.simulators.office import SERVER, Office, acknowledging, reply_cell, serving
 from tests.simulators.wires import Recorder, cutting
 
 
@@ -321,6 +323,52 @@ def test_a_part_that_no_station_has_read_stays(office: Office, trip: Trip, socke
     trip.run(socket, stick)
 
     assert carried(office, stick).keys() == {*ids, *more}
+
+
+def prepare(office: Office, stick: Path, number: int, cells: dict[CellId, bytes], seed: bytes) -> None:
+    """Write an inventory of this number and a part of its cells to a stick."""
+    network = office.newsroom.network
+    entries = sorted((cell_id, seal_digest(cell, office.geometry)) for cell_id, cell in cells.items())
+    raw = inventory.compose(
+        network, SERVER, number, 1, manifest=1, marks={}, refused={}, health=inventory.Health(), entries=entries
+    )
+    inbound(stick).mkdir(parents=True, exist_ok=True)
+    (inbound(stick) / "inventory").write_bytes(raw)
+    (inbound(stick) / "inventory.minisig").write_bytes(minisign.sign(seed, raw, "inventory"))
+    records = b"".join(cell_id + cell for cell_id, cell in cells.items())
+    header = bundle.cells_header(network, SERVER, number)
+    (inbound(stick) / f"cells-{number}-1").write_bytes(header + records)
+
+
+def test_a_stick_that_brings_what_its_server_has_forgotten_is_left_as_it_is(
+    office: Office, trip: Trip, socket: Path
+) -> None:
+    """The server was put back to an older state: what it had lies on this stick, and nowhere else."""
+    ids = office.fill(1)
+    ahead, other = trip.stick("ahead"), trip.stick("other")
+    prepare(office, ahead, 99, {CellId(bytes(32)): bytes(CELL_BYTES)}, office.newsroom.server_seeds[SERVER])
+    before = {path.name: path.read_bytes() for path in inbound(ahead).iterdir()}
+
+    ended = trip.run(socket, ahead, other)
+
+    assert ended.code == StickAhead.exit_code
+    assert "put back to an older state" in ended.said
+    assert "station" in ended.said
+    assert {path.name: path.read_bytes() for path in inbound(ahead).iterdir()} == before
+    assert carried(office, other) == stored(office, ids)
+    # Once its station has read it, it serves again.
+    write_known(office, ahead, 1, [CellId(bytes(32))], read=99)
+    assert trip.run(socket, ahead).facts["fetched"] == {str(ahead): 1}
+
+
+def test_a_prepared_stick_keeps_no_cell_from_being_fetched(office: Office, trip: Trip, socket: Path) -> None:
+    ids = office.fill(2)
+    stick = trip.stick()
+    prepare(office, stick, 99, dict.fromkeys(ids, bytes(CELL_BYTES)), bytes(32))
+    prepare(office, stick, 1, dict.fromkeys(ids, bytes(CELL_BYTES)), bytes(32))
+
+    assert trip.run(socket, stick).facts["fetched"] == {str(stick): 2}
+    assert [path.name for path in parts(stick)] == ["cells-1-1", "cells-1-2"]
 
 
 def test_a_cell_that_was_exchanged_is_noticed(office: Office, trip: Trip, socket: Path, recorder: Recorder) -> None:

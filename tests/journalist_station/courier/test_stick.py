@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from journalist_station.courier.parts import RECORD_BYTES
 from journalist_station.courier.stick import Stick, StickFailed
 from keys import bundle
-from keys.bundle import EntryType, OutboundHead
+from keys.bundle import MAX_PART_BYTES, EntryType, OutboundHead
+from keys.cell import Geometry, seal_digest
 from keys.errors import Malformed, NotForUs, Refused
-from keys.inventory import CellId
+from keys.inventory import CellId, Health, Inventory
 from keys.statement import NetworkId
 from tests.journalist_station.courier.trip import inbound, outbound
 from tests.simulators.newsroom import seeded
@@ -23,6 +24,7 @@ from tests.simulators.newsroom import seeded
 NETWORK = NetworkId(bytes(range(32)))
 HEADER = bundle.cells_header(NETWORK, "alpha", 7)
 RECORDS = seeded("records")(3 * RECORD_BYTES)
+GEOMETRY = Geometry(6)
 IDS = [CellId(RECORDS[at : at + 32]) for at in range(0, len(RECORDS), RECORD_BYTES)]
 
 
@@ -34,12 +36,23 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stick(folder: Path) -> Iterator[Stick]:
-    with Stick(folder, NETWORK, "alpha") as stick:
+    with Stick(folder, NETWORK, "alpha", (1, 2)) as stick:
         yield stick
 
 
+def listing(sequence: int = 9, **changed: bytes) -> Inventory:
+    """Return an inventory that lists all cells, some with another digest."""
+    digests = {name: seal_digest(cell(at)[1], GEOMETRY) for at, name in enumerate(IDS)}
+    digests |= {IDS[int(at.removeprefix("cell_"))]: digest for at, digest in changed.items()}
+    return Inventory(NETWORK, "alpha", sequence, 0, 1, {}, {}, Health(), digests, b"")
+
+
+def stock(stick: Stick, found: Inventory | None = None) -> frozenset[CellId]:
+    return stick.take_stock(found or listing(), GEOMETRY)
+
+
 def entered(folder: Path) -> Stick:
-    return Stick(folder, NETWORK, "alpha")
+    return Stick(folder, NETWORK, "alpha", (1, 2))
 
 
 def cell(number: int) -> tuple[CellId, bytes]:
@@ -89,7 +102,7 @@ def test_parts_are_cut_at_their_largest(stick: Stick, folder: Path) -> None:
     one, other = inbound(folder) / "cells-7-1", inbound(folder) / "cells-7-2"
     assert read(one) == RECORDS[: 2 * RECORD_BYTES]
     assert read(other) == RECORDS[2 * RECORD_BYTES :]
-    assert stick.take_stock() == set(IDS)
+    assert stock(stick) == set(IDS)
 
 
 def test_a_part_fits_fat32() -> None:
@@ -145,7 +158,7 @@ def test_a_kill_at_any_byte_leaves_every_whole_cell(tmp_path: Path, length: int)
     whole = max(0, length - len(HEADER)) // RECORD_BYTES
 
     with entered(folder) as stick:
-        assert stick.take_stock() == set(IDS[:whole])
+        assert stock(stick) == set(IDS[:whole])
     assert not (inbound(folder) / ".cells-7-1").exists()
     if whole:
         part = inbound(folder) / "cells-7-1"
@@ -159,7 +172,7 @@ def test_what_is_salvaged_takes_no_other_parts_place(folder: Path) -> None:
     (inbound(folder) / ".cells-7-1").write_bytes(HEADER + RECORDS[RECORD_BYTES:])
 
     with entered(folder) as stick:
-        assert stick.take_stock() == set(IDS)
+        assert stock(stick) == set(IDS)
     assert read(inbound(folder) / "cells-7-1") == RECORDS[:RECORD_BYTES]
     assert read(inbound(folder) / "cells-7-2") == RECORDS[RECORD_BYTES:]
 
@@ -178,7 +191,7 @@ def test_others_files_are_left_alone_and_count_for_nothing(folder: Path) -> None
         (inbound(folder) / name).write_bytes(content)
 
     with entered(folder) as stick:
-        assert stick.take_stock() == set()
+        assert stock(stick) == set()
     assert {path.name: path.read_bytes() for path in inbound(folder).iterdir()} == others
 
 
@@ -196,8 +209,66 @@ def test_what_the_stations_have_read_goes_and_what_they_know_isn_t_fetched(folde
     with entered(folder) as stick:
         assert stick.known().ids == {IDS[0]}
         assert stick.known().inventories == {"alpha": 7}
-        assert stick.take_stock() == set(IDS)
+        assert stock(stick) == set(IDS)
     assert sorted(path.name for path in inbound(folder).iterdir()) == ["cells-8-1", "cells-9-1"]
+
+
+def test_a_part_of_an_inventory_to_come_keeps_no_cell_away(folder: Path) -> None:
+    inbound(folder).mkdir(parents=True)
+    for number in (9, 10, 2**53 - 1):
+        header = bundle.cells_header(NETWORK, "alpha", number)
+        (inbound(folder) / f"cells-{number}-1").write_bytes(header + RECORDS)
+
+    with entered(folder) as stick:
+        assert stock(stick) == set(IDS)
+    assert [path.name for path in inbound(folder).iterdir()] == ["cells-9-1"]
+    with entered(folder) as stick:
+        assert stock(stick, listing(8)) == set()
+
+
+def test_a_cell_that_isn_t_the_listed_one_is_fetched(folder: Path) -> None:
+    inbound(folder).mkdir(parents=True)
+    (inbound(folder) / "cells-7-1").write_bytes(HEADER + RECORDS)
+
+    with entered(folder) as stick:
+        assert stock(stick, listing(cell_1=bytes(32))) == {IDS[0], IDS[2]}
+
+
+def test_a_list_that_is_ahead_of_the_server_removes_nothing(folder: Path) -> None:
+    inbound(folder).mkdir(parents=True)
+    (inbound(folder) / "cells-7-1").write_bytes(HEADER + RECORDS)
+    (folder / "mustshare" / "known-1").write_bytes(bundle.known(NETWORK, 1, {"alpha": 2**53 - 1}, []))
+
+    with entered(folder) as stick:
+        assert stock(stick) == set(IDS)
+    assert (inbound(folder) / "cells-7-1").exists()
+
+
+@pytest.mark.parametrize(("name", "desk"), [("known-3", 3), ("known-1", 3), ("known-01", 1), ("known-x", 1)])
+def test_only_the_manifest_s_desks_are_heard(folder: Path, name: str, desk: int) -> None:
+    with entered(folder) as stick:
+        (folder / "mustshare" / name).write_bytes(bundle.known(NETWORK, desk, {"alpha": 9}, IDS))
+        assert stock(stick) == set()
+
+
+def test_a_part_without_end_counts_for_nothing(folder: Path) -> None:
+    inbound(folder).mkdir(parents=True)
+    (inbound(folder) / "cells-7-1").write_bytes(HEADER + RECORDS)
+    os.truncate(inbound(folder) / "cells-7-1", MAX_PART_BYTES + 1)
+
+    with entered(folder) as stick:
+        assert stock(stick) == set()
+
+
+@pytest.mark.parametrize("name", ["inbound/alpha/.cells-7-1", "outbound/.wiping-a", "outbound/a", "known-1"])
+def test_somebody_s_folders_are_left_alone(folder: Path, name: str) -> None:
+    (folder / "mustshare" / name).mkdir(parents=True)
+    (folder / "mustshare" / name / "photo.jpg").write_bytes(b"mine")
+
+    with entered(folder) as stick:
+        assert stock(stick) == set()
+        assert stick.waiting() == []
+    assert (folder / "mustshare" / name / "photo.jpg").read_bytes() == b"mine"
 
 
 def test_papers_are_replaced_whole_and_left_alone_when_they_are_the_same(stick: Stick, folder: Path) -> None:
@@ -284,7 +355,7 @@ def test_no_linked_file_is_read_sent_wiped_or_written(folder: Path, tmp_path: Pa
 
     with entered(folder) as stick:
         assert stick.waiting() == []
-        assert stick.take_stock() == set()
+        assert stock(stick) == set()
         stick.write("inventory", b"new")
         with stick.collect(7) as writer:
             writer.add(*cell(0))
@@ -313,7 +384,7 @@ def test_a_leftover_that_is_a_link_leads_nowhere(folder: Path, tmp_path: Path, n
 def test_a_stick_that_is_pulled_out_is_told(folder: Path, tmp_path: Path) -> None:
     with entered(folder) as stick:
         folder.rename(tmp_path / "pulled out")
-        for use in (lambda: stick.write("inventory", b""), stick.take_stock, stick.waiting):
+        for use in (lambda: stick.write("inventory", b""), lambda: stock(stick), stick.waiting):
             with pytest.raises(StickFailed) as raised:
                 use()
             assert "stick" in raised.value.message

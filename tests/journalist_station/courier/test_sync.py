@@ -79,7 +79,7 @@ def test_a_stick_that_fails_keeps_no_other_from_being_served(
     ids = office.fill(4)
     one, other = trip.stick("one"), trip.stick("other")
     courier = trip.courier(socket)
-    failing = FailingStick(one, office.newsroom.network, SERVER)
+    failing = FailingStick(one, office.newsroom.network, SERVER, (1, 2))
     failing.number = number
 
     with failing, trip.entered(other) as good, pytest.raises(error):
@@ -95,7 +95,7 @@ def test_what_only_a_failed_stick_lacks_is_not_fetched(
     office: Office, trip: Trip, socket: Path, recorder: Recorder
 ) -> None:
     ids = office.fill(6)
-    failing = FailingStick(trip.stick(), office.newsroom.network, SERVER)
+    failing = FailingStick(trip.stick(), office.newsroom.network, SERVER, (1, 2))
 
     with failing, pytest.raises(StickFull):
         trip.courier(socket).sync([failing])

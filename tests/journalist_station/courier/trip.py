@@ -87,7 +87,7 @@ class Trip:
 
     def entered(self, folder: Path) -> Stick:
         """Return a stick that a command has begun to work with."""
-        return Stick(folder, self.newsroom.network, SERVER, self.newsroom.manifest.retired_desks)
+        return Stick(folder, self.newsroom.network, SERVER, self.newsroom.manifest.desk_numbers)
 
 
 def environment() -> dict[str, str]:
