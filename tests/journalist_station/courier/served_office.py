@@ -18,7 +18,7 @@ CELLS = 6
 
 def main() -> int:
     folder = Path(sys.argv[1])
-    office = Office(folder, Newsroom(LABEL))
+    office = Office(folder, Newsroom(LABEL), slots=96, reserve=32)
     office.fill(CELLS)
     whole = service.plan(folder / "run", 0, group=None, circuits=False, collect_pages=prepared_pages())
     collect = tuple(site for site in whole.sites if site.name == "collect")
