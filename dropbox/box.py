@@ -156,7 +156,9 @@ class Box:
                 kind = statement.type_of(document.statement)
                 admitted = admitted.admitting(kind, document, self.now, self.store.documents_room)
                 told.append(kind)
-            self.store.apply(Change(documents=admitted.state.encode()))
+            desks = frozenset(admitted.manifest.desk_numbers) if admitted.manifest else None
+            # What only a retired desk hadn't acknowledged goes now: a full box may have no room for a bundle.
+            self.store.apply(Change(current_desks=desks, documents=admitted.state.encode()))
             self.keep_floors()
         self._remember(admitted)
         return told

@@ -107,7 +107,7 @@ def plan(
     collect_site = Site(
         name="collect",
         socket=run_folder / COLLECT_SOCKET,
-        lanes=(Lane("couriers", threads=8, max_body_bytes=MAX_BUNDLE_BYTES),),
+        lanes=(Lane("couriers", threads=16, max_body_bytes=MAX_BUNDLE_BYTES, per_circuit=3),),
         crews=(Crew("couriers", ("couriers",)),),
         circuits=required,
         pages=collect_pages,

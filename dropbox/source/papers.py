@@ -58,7 +58,11 @@ class Papers:
     def offer(self) -> Offer:
         """Raises: Stale: the box has no manifest."""
         in_force, admitted, opening = self._box.manifest, self._box.admitted(), self._box.openness()
-        if self._made is None or self._made[0] is not admitted or self._made[1] != opening:
+        if (
+            self._made is None
+            or self._made[1] != opening
+            or not (self._made[0] is admitted or self._made[0].state.has_documents_of(admitted.state))
+        ):
             self._made = (admitted, opening, _offer(in_force, self._box.documents(), opening))
         return self._made[2]
 

@@ -152,6 +152,19 @@ def test_inventories_are_numbered_signed_and_list_every_cell(server: Server) -> 
     assert server.state.floors.latest == server.newsroom.now
 
 
+def test_retiring_a_desk_frees_what_it_alone_held_up(server: Server) -> None:
+    server.found()
+    name = CellId(bytes(32))
+    with server.store.item() as deposit:
+        deposit.append(bytes(cell.CELL_BYTES), name, bytes(32))
+        deposit.commit()
+    server.store.apply(Change(acknowledged={1: [name]}, current_desks=frozenset({1, 2})))
+    assert server.store.holds([name]) == [True]
+    server.newsroom.publish(desks=server.newsroom.terms.desks[:1], retired_desks=(2,))
+    server.box.admit(server.newsroom.documents[-1:])
+    assert server.store.holds([name]) == [False]
+
+
 def test_a_key_that_the_manifest_does_not_list_signs_nothing(server: Server) -> None:
     server.found()
     with pytest.raises(Refused):
