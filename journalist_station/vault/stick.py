@@ -31,6 +31,7 @@ MAX_NAMES = 100_000
 
 _CELLS = re.compile(r"cells((?:-[0-9]{1,16}){2,4})\Z", re.ASCII)
 _DOCUMENT = re.compile(r"(manifest-[1-9][0-9]{0,15}|epochs-[1-9][0-9]{0,2}-[1-9][0-9]{0,15})\Z")
+_FURTHER = re.compile(r"(desk-[0-9]{1,3}-[a-z0-9-]{1,32})\.([0-9]{4,9})\Z", re.ASCII)
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\Z")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -139,9 +140,19 @@ class Stick:
         """Write which cells needn't be fetched again."""
         self._write([raw], f"known-{desk}", TOP)
 
-    def write_bundle(self, desk: int, server: str, pieces: Iterable[bytes]) -> int:
-        """Write a desk's bundle for a server, in place of the one before; return its length in bytes."""
-        return self._write(pieces, f"desk-{desk}-{server}", TOP, "outbound")
+    def write_bundle(self, desk: int, server: str, pieces: Iterable[bytes], number: int = 1) -> int:
+        """Write one of a desk's bundles for a server, in place of the one before; return its length in bytes."""
+        ending = "" if number == 1 else f".{number:04}"
+        return self._write(pieces, f"desk-{desk}-{server}{ending}", TOP, "outbound")
+
+    def drop_bundles(self, desk: int, server: str, above: int) -> None:
+        """Remove a desk's bundles for a server with higher numbers: an earlier outbox wrote more of them."""
+        with _folder(self.folder, (TOP, "outbound"), create=True) as descriptor:
+            for name in os.listdir(descriptor):
+                found = _FURTHER.match(name)
+                if found and found[1] == f"desk-{desk}-{server}" and int(found[2]) > above:
+                    with contextlib.suppress(IsADirectoryError, PermissionError):
+                        os.unlink(name, dir_fd=descriptor)
 
     def _names(self, *folders: str) -> list[str]:
         try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from journalist_station.vault import documents, epochs, outbox, replies
 from journalist_station.vault.database import post
 from journalist_station.vault.database import tips as rows
+from journalist_station.vault.replies import Attachment
 from journalist_station.vault.stick import Stick
 from keys import bulletin as bulletins
 from keys.bundle import EntryType, OutboundReader
@@ -96,6 +98,115 @@ def test_again_writes_the_same_to_another_stick(newsroom: Newsroom, station: Sta
     station.fetch(box)
     with pytest.raises(Refused, match="nothing"):
         outbox.write(station.vault, [Stick(station.stick("two"))], newsroom.now, again=True)
+
+
+def names(station: Station, name: str = "stick") -> list[str]:
+    return sorted(path.name for path in (station.stick(name) / "mustshare/outbound").iterdir())
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Station]:
+    """A station whose bundles have eight cells at most."""
+    monkeypatch.setattr(outbox, "USUAL_CELLS", 9)
+    station = Station(Newsroom(desks=2, limits=Limits(bundle_cells=4, reply_slots=16)), tmp_path)
+    yield station
+    station.vault.close()
+
+
+def owe(station: Station, box: DropBox, count: int) -> None:
+    """Let so many sources send a tip: each is told that it was opened."""
+    for number in range(count):
+        box.send(Source(station.newsroom, number), "tip")
+    station.fetch(box)
+
+
+def answer_at_length(station: Station, thread: int, size: int) -> None:
+    row = rows.thread(station.vault.database, thread)
+    assert row is not None
+    attachment = Attachment("file", "application/octet-stream", bytes(size))
+    replies.queue(station.vault, row, station.newsroom.now, language="th", text="x", state="", attachments=[attachment])
+
+
+def test_what_no_server_surely_has_room_for_goes_in_several_bundles(small: Station) -> None:
+    box = DropBox(small.newsroom)
+    owe(small, box, 5)
+    for thread in range(1, 6):
+        answer_at_length(small, thread, 700_000)
+    written, applied = small.send(box)
+    assert len(written.bundles) == len(applied) > 1
+    assert {each.cells for each in applied} <= {4, 8}
+    assert [each.refused for each in applied] == [[]] * len(applied)
+    for number in range(5):
+        [received] = Source(small.newsroom, number).replies(box)
+        assert received.attachments == [bytes(700_000)]
+    assert small.fetch(box).delivered == 5
+    assert outbox.unconfirmed(small.vault) == {"alpha": 0}
+
+
+def test_a_reply_is_never_divided(small: Station) -> None:
+    """Half of it would stand in the mailbox until the next bundle comes."""
+    box = DropBox(small.newsroom)
+    owe(small, box, 2)
+    answer_at_length(small, 1, 4_000_000)
+    written, _ = small.send(box)
+    assert sorted(each.cells for each in written.bundles) == [4, 16]
+    entries = [each for each in post.entries_after(small.vault.database, "alpha", 0) if each.letter.reply is not None]
+    assert len({(each.batch, each.letter.reply) for each in entries}) == 2
+
+
+def test_bundles_that_an_earlier_outbox_left_on_the_stick_go(small: Station) -> None:
+    box = DropBox(small.newsroom)
+    for _ in range(5):
+        small.send()
+    assert names(small) == ["desk-1-alpha", "desk-1-alpha.0002", "desk-1-alpha.0003"]
+    assert [each.cells for each in box.deliver(small.stick())] == [8, 8, 4]
+    small.fetch(box, name="other")
+    (small.stick() / "mustshare/outbound/desk-1-alpha.0009").mkdir()
+    (small.stick() / "mustshare/outbound/desk-1-beta.0002").write_bytes(b"another's")
+    small.send()
+    assert names(small) == ["desk-1-alpha", "desk-1-alpha.0009", "desk-1-beta.0002"]
+
+
+def test_part_of_the_bundles_may_come_first(small: Station) -> None:
+    box = DropBox(small.newsroom)
+    for _ in range(4):
+        small.send()
+    last = small.stick() / "mustshare/outbound/desk-1-alpha.0002"
+    kept = last.read_bytes()
+    last.unlink()
+    box.deliver(small.stick())
+    small.fetch(box)
+    assert list(outbox.unconfirmed(small.vault).values()) == [8]
+    last.write_bytes(kept)
+    box.deliver(small.stick())
+    small.fetch(box)
+    assert outbox.unconfirmed(small.vault) == {"alpha": 0}
+
+
+def test_acknowledgements_are_divided_too(small: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "MAX_ACKNOWLEDGED", 2)
+    monkeypatch.setattr(outbox, "MAX_ACKNOWLEDGEMENTS", 1)
+    box = DropBox(small.newsroom)
+    owe(small, box, 5)
+    small.newsroom.pass_time(weeks=6)
+    small.publish()
+    written, applied = small.send(box)
+    assert [each.acknowledged for each in written.bundles] == [2, 2, 1]
+    assert all(each.cells for each in applied)
+    assert len(set.union(*(each.acknowledged for each in applied))) == 5
+
+
+def test_again_goes_to_the_servers_that_lack_something(tmp_path: Path) -> None:
+    newsroom = Newsroom(servers=("alpha", "beta"))
+    station = Station(newsroom, tmp_path)
+    try:
+        alpha = DropBox(newsroom, "alpha")
+        station.send(alpha)
+        station.fetch(alpha)
+        written = outbox.write(station.vault, [Stick(station.stick("two"))], newsroom.now, again=True)
+        assert [each.server for each in written.bundles] == ["beta"]
+    finally:
+        station.vault.close()
 
 
 def test_every_cell_is_acknowledged_at_its_age_and_not_before(
