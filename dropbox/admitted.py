@@ -121,7 +121,8 @@ class Admitted:
         current, known = set(admitted.desk_numbers), _Known(self, admitted)
         state = replace(
             self.state,
-            manifests=(*self.state.manifests, document),
+            # A run that doesn't verify (a damaged disk) is not gone on with, but begun anew. The floors stay.
+            manifests=(*(() if self.manifest is None else self.state.manifests), document),
             floors=self.state.floors.advance(manifest=admitted),
             epochs={desk: each for desk, each in self.state.epochs.items() if desk in current},
             bulletins={name: each for name, each in self.state.bulletins.items() if known.keeps(name, each, now)},

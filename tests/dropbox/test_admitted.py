@@ -12,6 +12,7 @@ import pytest
 from dropbox.admitted import Admitted
 from dropbox.state import State
 from keys import epochs, minisign, statement
+from keys.epochs import Closed
 from keys.errors import Malformed, NoRoom, NotAuthentic, Refused, Stale
 from keys.languages import Text
 from keys.minisign import SignedDocument
@@ -104,6 +105,20 @@ def test_a_new_manifest_drops_what_nobody_in_it_signed(newsroom: Newsroom, found
     assert len(after.state.bulletins) == 1 and set(after.state.epochs) == {1, 2}
     assert after.state.refused == {1: (1,)}
     assert after == Admitted.verify(after.state, newsroom.now)
+
+
+def test_a_run_of_manifests_that_does_not_verify_is_begun_anew_below_the_floor(
+    newsroom: Newsroom, founded: Admitted
+) -> None:
+    newsroom.publish()
+    before = fold(founded, newsroom, newsroom.documents[-1])
+    first, second = before.state.manifests
+    damaged = replace(before.state, manifests=(SignedDocument(first.statement, ()), second))
+    nothing = Admitted.verify(damaged, newsroom.now)
+    assert nothing.manifest is None
+    again = fold(nothing, newsroom, first)
+    assert again.open_at(newsroom.now).reason is Closed.MANIFEST_ROLLED_BACK
+    assert fold(again, newsroom, second).open_at(newsroom.now).is_open
 
 
 def test_a_clock_that_is_behind_drops_nothing(newsroom: Newsroom, founded: Admitted) -> None:
