@@ -73,6 +73,7 @@ def sync(
             stack.close()
             if courier.errand != Errand():
                 _show(courier.errand, as_json)
+    terminal.note("Everything is written: eject the sticks before you pull them out.")
     terminal.note("Next: take each stick to its station and run: journalist-station import STICK")
 
 

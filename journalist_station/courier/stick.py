@@ -31,6 +31,8 @@ MAX_INVENTORY_BYTES = 512 << 20
 MAX_SIGNATURE_BYTES = 1_024
 _WIPING = ".wiping-"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY)
 
 
 class StickFull(NoRoom):
@@ -63,6 +65,16 @@ def explained(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise StickFull(f"The stick {folder.name} is full.") from error
+        if error.errno in _PROTECTED:
+            raise StickFailed(
+                f"The stick {folder.name} is write-protected.",
+                "Unlock it or mount it for writing, or take another one.",
+            ) from error
+        if error.errno in _IN_THE_WAY:
+            raise StickFailed(
+                f"On the stick {folder.name} something stands where this program's files belong.",
+                f"Move what is below {TOP} away, if it is somebody's, or take another stick.",
+            ) from error
         raise StickFailed(f"The stick {folder.name} can't be read or written.") from error
 
 
@@ -130,7 +142,9 @@ class Stick:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._lock)
-            raise Refused("Another courier's command works with this stick.", "Let that one end first.") from None
+            raise Refused(
+                f"Another courier's command works with the stick {self.folder.name}.", "Let that one end first."
+            ) from None
 
     def known(self) -> Known:
         """Return what every station of this stick has: several desks may share one, and each must get all it lacks.

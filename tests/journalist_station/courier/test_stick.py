@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from journalist_station.courier.parts import RECORD_BYTES
-from journalist_station.courier.stick import Stick, StickFailed
+from journalist_station.courier.stick import Stick, StickFailed, StickFull, explained
 from keys import bundle
 from keys.bundle import MAX_PART_BYTES, EntryType, OutboundHead
 from keys.cell import Geometry, seal_digest
-from keys.errors import Malformed, NotForUs, Refused
+from keys.errors import DropBoxError, Malformed, NotForUs, Refused
 from keys.inventory import CellId, Health, Inventory
 from keys.statement import NetworkId
 from tests.journalist_station.courier.trip import inbound, outbound
@@ -396,5 +397,40 @@ def test_a_stick_that_is_pulled_out_is_told(folder: Path, tmp_path: Path) -> Non
 def test_a_file_where_a_folder_belongs_is_told(folder: Path) -> None:
     (folder / "mustshare").write_bytes(b"")
 
-    with pytest.raises(StickFailed), entered(folder):
+    with pytest.raises(StickFailed, match="something stands"), entered(folder):
         pass
+
+
+def test_a_folder_where_a_file_belongs_is_told(stick: Stick, folder: Path) -> None:
+    (inbound(folder) / "inventory" / "photos").mkdir(parents=True)
+
+    with pytest.raises(StickFailed, match="something stands") as raised:
+        stick.write("inventory", b"new")
+    assert "mustshare" in raised.value.remedy
+    assert [path.name for path in inbound(folder).iterdir()] == ["inventory"]
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "words"),
+    [
+        (errno.EROFS, StickFailed, "is write-protected"),
+        (errno.EACCES, StickFailed, "is write-protected"),
+        (errno.ENOSPC, StickFull, "is full"),
+        (errno.EIO, StickFailed, "can't be read or written"),
+        (errno.ENODEV, StickFailed, "can't be read or written"),
+    ],
+)
+def test_what_the_system_says_is_told_in_words(number: int, error: type[DropBoxError], words: str) -> None:
+    with pytest.raises(error, match=f"The stick red {words}"), explained(Path("/media/somebody/red")):
+        raise OSError(number, os.strerror(number))
+
+
+def test_a_wiping_of_a_file_of_holes_comes_to_an_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journalist_station.courier.stick.MAX_PART_BYTES", 3 * bundle.CELL_BYTES)
+    leftover = outbound(folder) / ".wiping-a"
+    leftover.touch()
+    os.truncate(leftover, 1 << 40)
+
+    with entered(folder):
+        pass
+    assert not leftover.exists()
