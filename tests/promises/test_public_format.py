@@ -57,7 +57,7 @@ def test_every_cell_opens_with_ages_own_program(blocks: dict[tuple[int, int], by
 
 def test_message_and_file_are_read_as_the_specification_says(blocks: dict[tuple[int, int], bytes]) -> None:
     assert parse_json(payload(blocks[0, 0])[96:])["text"] == TEXT
-    file = payload(blocks[1, 0])
+    file = payload(blocks[1, 0])[32:-64]  # The piece, between the source's key and its signature.
     end = 2 + int.from_bytes(file[:2])
     assert file[2:end].decode() == NAME
     assert file[end + 2 + int.from_bytes(file[end : end + 2]) :] == CONTENT
