@@ -55,9 +55,10 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileCell:
-    """A cell of a file on a stick, with the payload key that opens it."""
+    """A cell of a file on a stick, by its id and seal digest, with the payload key that opens it."""
 
     cell: bytes
+    digest: bytes
     number: int
     path: Path
     offset: int
@@ -77,15 +78,16 @@ class Assembly:
     sealed: SealedFile | None = None
     numbers: tuple[int, ...] = ()
     replaced: tuple[str, ...] = ()
-    held: list[bytes] = field(default_factory=list)
+    held: list[FileCell] = field(default_factory=list)
     damaged: list[FileCell] = field(default_factory=list)
-    refused: list[bytes] = field(default_factory=list)
-    forged: list[bytes] = field(default_factory=list)
+    refused: list[FileCell] = field(default_factory=list)
+    forged: list[FileCell] = field(default_factory=list)
 
     @property
     def state(self) -> str:
         """How much of the item is here once this is committed."""
-        if self.last_cell is None or self.numbers != tuple(range(self.last_cell + 1)):
+        # Numbers are distinct and none is behind the last. That one may be 4 billion: it isn't counted up to.
+        if self.last_cell is None or len(self.numbers) != self.last_cell + 1:
             return ItemState.MISSING
         return ItemState.INTERRUPTED if self.interrupted else ItemState.WHOLE
 
@@ -183,7 +185,7 @@ class _Opening:
         """Settle cells of places that are filled already: the same piece once more, or somebody's try."""
         for each in again:
             if self._open_one(each) is not None:
-                self._result.held.append(each.cell)
+                self._result.held.append(each)
 
     def find_last(self) -> None:
         """Open the highest cell, whose trailer says whether it is the item's last, before anything is written."""
@@ -206,7 +208,7 @@ class _Opening:
                 piece = self._open(number)
                 if piece is not None:
                     first, *others = self._chosen[number]
-                    self._result.held.append(first.cell)
+                    self._result.held.append(first)
                     self.judge(others)
                     yield number, piece.content
         finally:
@@ -236,7 +238,7 @@ class _Opening:
             self._result.damaged.append(each)
             return None
         except Malformed:
-            self._result.refused.append(each.cell)
+            self._result.refused.append(each)
             return None
         tip, source, item = self._place
         try:
@@ -244,14 +246,14 @@ class _Opening:
             if signer != source:
                 raise NotAuthentic("A piece of a file names two sources.")
         except (NotAuthentic, Malformed):
-            self._result.forged.append(each.cell)
+            self._result.forged.append(each)
             return None
         # The last cell says so, no other does, and none stands behind it.
         last = bool(block.flags & Flags.LAST)
         known = self._result.last_cell
         behind = known is not None and (each.number > known or last != (each.number == known))
         if (last and each.number < self._highest) or behind:
-            self._result.refused.append(each.cell)
+            self._result.refused.append(each)
             return None
         return _Piece(content, block.flags)
 

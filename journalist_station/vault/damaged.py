@@ -27,6 +27,6 @@ def release(vault: Vault, released: Sequence[DamagedRow], now: int) -> None:
         Misconfigured: another program is working with the vault.
     """
     with vault.exclusive(), vault.database.transaction():
-        cells.put_fates(vault.database, [(each.cell, Fate.RELEASED) for each in released])
+        cells.put_fates(vault.database, [(each.cell, each.digest, Fate.RELEASED) for each in released])
         names = [f"{each.server} {each.cell.hex()}" for each in released]
         journal.record(vault.database, now, "release", cells=names)

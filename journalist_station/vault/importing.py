@@ -114,8 +114,8 @@ class _Import:
         self._progress = progress
         self._report = Report()
         self._done = self._total = 0
-        self._fates: list[tuple[bytes, Fate]] = []
-        self._noted: set[bytes] = set()
+        self._fates: list[tuple[bytes, bytes, Fate]] = []
+        self._noted: set[tuple[bytes, bytes]] = set()
 
     def run(self) -> Report:
         self._vault.files.sweep(tip_rows.all_files(self._database))
@@ -230,29 +230,29 @@ class _Import:
         match each.outcome, each.head:
             case Outcome.FILE, head if head is not None:
                 place = Place(head.series, each.source, head.item)
-                files[place].append(FileCell(each.cell, head.number, each.path, each.offset, each.key))
+                files[place].append(FileCell(each.cell, each.digest, head.number, each.path, each.offset, each.key))
             case Outcome.SMALL, head if head is not None and head.number == 0:
                 admission = threads.admit(self._vault, head.series, head.item, each.payload, each.flags, self._now)
-                self._note(each.cell, Fate.REFUSED if admission is Admission.REFUSED else Fate.HELD)
+                self._note(each, Fate.REFUSED if admission is Admission.REFUSED else Fate.HELD)
                 if admission is not Admission.REFUSED:
                     report.messages += admission is Admission.NEW and head.item == 0
                     touched.add(head.series)
             case Outcome.REFERRAL, head if head is not None:
                 self._keep_referral(each)
-                self._note(each.cell, Fate.REFERRAL)
+                self._note(each, Fate.REFERRAL)
             case Outcome.FOREIGN, _:
-                self._note(each.cell, Fate.FOREIGN)
+                self._note(each, Fate.FOREIGN)
             case ((Outcome.EXCHANGED | Outcome.DAMAGED), _):
                 report.damaged += 1
                 as_listed = each.outcome is Outcome.DAMAGED
                 self._carried.came_damaged(each.cell, each.path, each.offset, as_listed=as_listed)
             case _:
-                self._note(each.cell, Fate.REFUSED)
+                self._note(each, Fate.REFUSED)
 
-    def _note(self, cell: bytes, fate: Fate) -> None:
-        if cell in self._noted:
+    def _note(self, cell: Sorted | FileCell, fate: Fate) -> None:
+        if (cell.cell, cell.digest) in self._noted:
             return  # It came with two sticks.
-        self._noted.add(cell)
+        self._noted.add((cell.cell, cell.digest))
         self._report.cells += 1
         match fate:
             case Fate.FOREIGN:
@@ -263,7 +263,7 @@ class _Import:
                 self._report.referrals += 1
             case _:
                 self._report.held += 1
-        self._fates.append((cell, fate))
+        self._fates.append((cell.cell, cell.digest, fate))
 
     def _settle(self, tips: set[bytes]) -> None:
         """Write down the fates so far, and the states of the tips that changed."""

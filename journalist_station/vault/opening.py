@@ -76,6 +76,7 @@ class Sorted:
     """What is known of a cell. `identity` is the place of the one that opened it in the list that was given."""
 
     cell: bytes
+    digest: bytes
     path: Path
     offset: int
     outcome: Outcome
@@ -106,20 +107,20 @@ class Opener:
         sealed_head = start[:head_bytes]
         # Before anything else is concluded: is this what the server signed for?
         if not same_bytes(sha256(sealed_head), wanted.digest):
-            return Sorted(wanted.cell, path, wanted.offset, Outcome.EXCHANGED)
+            return Sorted(wanted.cell, wanted.digest, path, wanted.offset, Outcome.EXCHANGED)
         try:
             key = cells.unwrap(sealed_head, self._tried(), self._geometry)
         except (NotForUs, Malformed, NotAuthentic):
             # The header is as the server listed it. If it makes no sense, it made none on the server either.
             self._worked = 0
-            return Sorted(wanted.cell, path, wanted.offset, Outcome.FOREIGN)
+            return Sorted(wanted.cell, wanted.digest, path, wanted.offset, Outcome.FOREIGN)
         try:
             return self._opened(file, path, wanted, key, start[head_bytes:])
         except NotAuthentic:
-            return Sorted(wanted.cell, path, wanted.offset, Outcome.DAMAGED)
+            return Sorted(wanted.cell, wanted.digest, path, wanted.offset, Outcome.DAMAGED)
         except Malformed:
             # Authentic to the last byte, and yet no block of this version.
-            return Sorted(wanted.cell, path, wanted.offset, Outcome.REFUSED)
+            return Sorted(wanted.cell, wanted.digest, path, wanted.offset, Outcome.REFUSED)
 
     def _tried(self) -> Iterator[HybridIdentity]:
         """Yield the identities; afterwards `_worked` tells which was taken last."""
@@ -133,14 +134,24 @@ class Opener:
         head, start = cells.peek(key, first_chunk)
         if head.kind is Kind.TIP and head.item not in (tips.MESSAGE_ITEM, tips.CLOSING_ITEM):
             source = start[: tips.SOURCE_BYTES]
-            return Sorted(wanted.cell, path, wanted.offset, Outcome.FILE, identity, head, source=source, key=key)
+            return Sorted(
+                wanted.cell, wanted.digest, path, wanted.offset, Outcome.FILE, identity, head, source=source, key=key
+            )
         outcome = {Kind.TIP: Outcome.SMALL, Kind.REFERRAL: Outcome.REFERRAL}.get(head.kind, Outcome.REFUSED)
         sealed = os.pread(file, CELL_BYTES, wanted.offset)
         if len(sealed) != CELL_BYTES:
             raise NotAuthentic("A cell is cut short.")
         block = cells.open_block(key, sealed, self._geometry)
         return Sorted(
-            wanted.cell, path, wanted.offset, outcome, identity, head, flags=block.flags, payload=block.payload
+            wanted.cell,
+            wanted.digest,
+            path,
+            wanted.offset,
+            outcome,
+            identity,
+            head,
+            flags=block.flags,
+            payload=block.payload,
         )
 
 

@@ -155,7 +155,7 @@ def fill(vault: Vault, server: str, count: int) -> list[int]:
 def add_cell(vault: Vault, tag: bytes, cell: bytes, *, server: str = post.TO_ALL, reply: int | None = None) -> int:
     """Put a cell in the outbox, and remember its address: it will come back with the inventories."""
     address = mailbox.address(vault.network, vault.desk, tag)
-    rows.put_fates(vault.database, [(address, Fate.OWN)])
+    rows.put_fates(vault.database, [(address, cells.seal_digest(cell, vault.geometry), Fate.OWN)])
     return post.add_letter(vault.database, EntryType.CELL, tag + cell, server=server, label=address.hex(), reply=reply)
 
 

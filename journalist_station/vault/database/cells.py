@@ -1,4 +1,8 @@
-"""Statements about servers, what their inventories list, and what became of each cell."""
+"""Statements about servers, what their inventories list, and what became of each cell.
+
+A cell is known by its id and its seal digest together. Each server says which id stands for which digest on it, and one
+that was seized may list an id of another's over bytes of its own: what becomes of those says nothing of the other's.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,10 @@ class Fate(IntEnum):
     """A referral: counted by this version, and kept as a cell. SPEC 8.8."""
     RELEASED = 6
     """It came damaged from its source, time and again, and a journalist let it go."""
+
+
+_SETTLED = "EXISTS (SELECT 1 FROM cells WHERE cells.cell = sightings.cell AND cells.digest = sightings.digest)"
+_LISTED = "EXISTS (SELECT 1 FROM sightings WHERE sightings.cell = cells.cell AND sightings.digest = cells.digest)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +66,12 @@ def put_listing(database: Database, server: str, digests: Mapping[CellId, bytes]
     """Remember what an inventory lists, and forget what it no longer does.
 
     A cell that was listed before keeps the time at which it was first. One whose digest changed is another cell under
-    the same id: it is taken as new, and its fate forgotten unless this desk made it.
+    the same id, and is taken as new. The fate of what no server lists any more is forgotten, unless this desk made it.
     """
     with database.transaction():
         database.run("CREATE TEMP TABLE IF NOT EXISTS listed (cell BLOB PRIMARY KEY, digest BLOB) WITHOUT ROWID")
         database.run("DELETE FROM listed")
         database.run_many("INSERT INTO listed (cell, digest) VALUES (?, ?)", digests.items())
-        database.run(
-            """DELETE FROM cells WHERE fate <> ? AND cell IN (
-                SELECT cell FROM sightings JOIN listed USING (cell)
-                WHERE server = ? AND sightings.digest <> listed.digest)""",
-            Fate.OWN,
-            server,
-        )
         database.run(
             """DELETE FROM sightings WHERE server = ?1 AND NOT EXISTS (
                 SELECT 1 FROM listed WHERE listed.cell = sightings.cell AND listed.digest = sightings.digest)""",
@@ -84,7 +85,7 @@ def put_listing(database: Database, server: str, digests: Mapping[CellId, bytes]
         )
         database.run("DELETE FROM listed")
         database.run(
-            "DELETE FROM cells WHERE fate <> ? AND cell NOT IN (SELECT cell FROM sightings)",
+            f"DELETE FROM cells WHERE fate <> ? AND NOT {_LISTED}",
             Fate.OWN,
         )
 
@@ -102,8 +103,7 @@ def drop_servers(database: Database, kept: Iterable[str]) -> None:
 def wanted(database: Database, server: str) -> dict[bytes, bytes]:
     """Return id and seal digest of every cell that a server lists and whose fate is open."""
     found = database.rows(
-        """SELECT cell, digest FROM sightings WHERE server = ?
-            AND NOT EXISTS (SELECT 1 FROM cells WHERE cells.cell = sightings.cell)""",
+        f"SELECT cell, digest FROM sightings WHERE server = ? AND NOT {_SETTLED}",
         server,
     )
     return dict(found)
@@ -127,40 +127,41 @@ def is_listed_by(database: Database, server: str, cell: bytes) -> bool:
 def open_count(database: Database, server: str, since_before: int | None = None) -> int:
     """Return how many cells that a server first listed before a time, or at any time, have not been read here."""
     found: int = database.value(
-        """SELECT count(*) FROM sightings WHERE server = ?1 AND (?2 IS NULL OR since < ?2)
-            AND NOT EXISTS (SELECT 1 FROM cells WHERE cells.cell = sightings.cell)""",
+        f"SELECT count(*) FROM sightings WHERE server = ?1 AND (?2 IS NULL OR since < ?2) AND NOT {_SETTLED}",
         server,
         since_before,
     )
     return found
 
 
-def put_fates(database: Database, fates: Iterable[tuple[bytes, Fate]]) -> None:
-    """Say what became of cells. One that this desk made stays that."""
+def put_fates(database: Database, fates: Iterable[tuple[bytes, bytes, Fate]]) -> None:
+    """Say what became of cells, each given by its id and seal digest. One that this desk made stays that."""
     database.run_many(
-        "INSERT INTO cells (cell, fate) VALUES (?, ?) ON CONFLICT (cell) DO UPDATE SET fate = excluded.fate"
-        f" WHERE fate <> {Fate.OWN:d}",
-        ((cell, int(fate)) for cell, fate in fates),
+        "INSERT INTO cells (cell, digest, fate) VALUES (?, ?, ?)"
+        f" ON CONFLICT (cell, digest) DO UPDATE SET fate = excluded.fate WHERE fate <> {Fate.OWN:d}",
+        ((cell, digest, int(fate)) for cell, digest, fate in fates),
     )
 
 
 def settled(database: Database) -> list[bytes]:
-    """Return the listed cells whose fate is known: those that a courier needn't fetch again."""
-    return [cell for (cell,) in database.rows("SELECT DISTINCT cell FROM sightings JOIN cells USING (cell)")]
+    """Return the ids that a courier needn't fetch: the fate is known of every cell that any server lists under them."""
+    found = database.rows(
+        f"""SELECT DISTINCT cell FROM sightings
+            WHERE cell NOT IN (SELECT cell FROM sightings WHERE NOT {_SETTLED})"""
+    )
+    return [cell for (cell,) in found]
 
 
 def counts(database: Database) -> dict[Fate, int]:
     """Return how many listed cells had each fate."""
-    found = database.rows(
-        "SELECT fate, count(*) FROM cells WHERE cell IN (SELECT cell FROM sightings) GROUP BY fate ORDER BY fate"
-    )
+    found = database.rows(f"SELECT fate, count(*) FROM cells WHERE {_LISTED} GROUP BY fate ORDER BY fate")
     return {Fate(fate): count for fate, count in found}
 
 
 def due(database: Database, server: str, since_at_most: int) -> list[bytes]:
     """Return the settled cells that a server lists since a time or longer, and that weren't acknowledged, sorted."""
     found = database.rows(
-        """SELECT cell FROM sightings JOIN cells USING (cell)
+        """SELECT cell FROM sightings JOIN cells USING (cell, digest)
             WHERE server = ? AND since <= ? AND NOT acknowledged ORDER BY cell""",
         server,
         since_at_most,

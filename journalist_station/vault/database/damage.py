@@ -49,11 +49,18 @@ def note(database: Database, server: str, cell: bytes, digest: bytes, trip: int,
 
 
 def at_source(database: Database) -> list[DamagedRow]:
-    """Return the cells that came damaged on two trips, while their servers list them and their fate is open."""
+    """Return the cells that came damaged on two trips, while their servers list them and their fate is open.
+
+    One that another server lists, too, isn't among them: that one's may be whole.
+    """
     found = database.rows(
         """SELECT server, cell, digest, first, again, same, since
             FROM damages JOIN sightings USING (server, cell, digest)
-            WHERE again IS NOT NULL AND NOT EXISTS (SELECT 1 FROM cells WHERE cells.cell = damages.cell)
+            WHERE again IS NOT NULL AND NOT EXISTS (
+                    SELECT 1 FROM cells WHERE cells.cell = damages.cell AND cells.digest = damages.digest)
+                AND NOT EXISTS (
+                    SELECT 1 FROM sightings AS others WHERE others.server <> damages.server
+                        AND others.cell = damages.cell AND others.digest = damages.digest)
             ORDER BY server, cell"""
     )
     return [

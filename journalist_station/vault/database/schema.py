@@ -34,8 +34,15 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             acknowledged INTEGER NOT NULL DEFAULT 0,
             PRIMARY KEY (server, cell)
         ) STRICT, WITHOUT ROWID""",
-        # What became of each cell that needn't be fetched again.
-        "CREATE TABLE cells (cell BLOB PRIMARY KEY, fate INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        "CREATE INDEX sightings_cell ON sightings (cell)",
+        # What became of each cell that needn't be fetched again. An id alone names no cell: a server may list another
+        # one's id over other bytes.
+        """CREATE TABLE cells (
+            cell BLOB NOT NULL,
+            digest BLOB NOT NULL,
+            fate INTEGER NOT NULL,
+            PRIMARY KEY (cell, digest)
+        ) STRICT, WITHOUT ROWID""",
         # Cells that came damaged behind the header that their server lists. `first` and `again` are inventories.
         """CREATE TABLE damages (
             server TEXT NOT NULL,

@@ -179,7 +179,9 @@ def test_cells_for_others_are_told_from_cells_for_us(
     report = station.fetch(box)
     assert (report.held, report.foreign, report.damaged) == (1, len(for_another.all) + 1, 0)
     assert seen.only(station.vault).text == "for both"
-    fates: dict[CellId, int] = dict(station.vault.database.rows("SELECT cell, fate FROM cells"))
+    fates: dict[CellId, int] = {
+        cell: fate for cell, _, fate in station.vault.database.rows("SELECT cell, digest, fate FROM cells")
+    }
     assert fates == {
         **dict.fromkeys(for_another.all, Fate.FOREIGN),
         foreign: Fate.FOREIGN,
