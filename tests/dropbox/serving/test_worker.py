@@ -1,4 +1,7 @@
-"""What a visitor, or an attacker, sees of the worker: each test talks to real processes over their Unix socket."""
+"""What a visitor, or an attacker, sees of the worker: each test talks to real processes over their Unix socket.
+
+Promise 8: what floods one lane leaves the others answering.
+"""
 
 from __future__ import annotations
 

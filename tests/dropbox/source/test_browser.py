@@ -1,4 +1,7 @@
-"""The pages in a real Firefox, without JavaScript, SVG, MathML and web fonts, as at Tor Browser's safest level."""
+"""The pages in a real Firefox, without JavaScript, SVG, MathML and web fonts, as at Tor Browser's safest level.
+
+Promise 11.
+"""
 
 from __future__ import annotations
 
