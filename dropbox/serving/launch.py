@@ -24,6 +24,7 @@ from dropbox.serving.crews import Crews
 from dropbox.serving.journal import Journal, describe, silence_tracebacks
 from dropbox.serving.plan import Plan
 from dropbox.serving.worker import QUICK_SECONDS, LaneWorker, Shared
+from keys import files
 from keys.errors import DropBoxError, Misconfigured
 
 if TYPE_CHECKING:
@@ -153,9 +154,8 @@ class _Service(BaseApplication):
             _give_to_group(site.socket, self.shared.plan.group)
         self._crews.take_signals(server)
         facts = {"pid": os.getpid(), "memory": memory.report().as_dict()}
-        standing_file = self.shared.plan.run_folder / STANDING_NAME
-        standing_file.touch(mode=0o600)
-        standing_file.write_text(json.dumps(facts))
+        # Whole or not at all: `standing` may look at any moment.
+        files.write_file(self.shared.plan.run_folder / STANDING_NAME, json.dumps(facts).encode(), replace=True)
         self._on_ready()
 
 
