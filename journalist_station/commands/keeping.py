@@ -129,6 +129,8 @@ def epochs_(
     if out is not None:
         shown["document"] = str(write_document(out, f"epochs-{made.desk}-{made.sequence}", document))
     (show_json if as_json else show_facts)(shown)
+    if chain is not None:
+        note("Destroy the chain file and every copy of it: erasing weeks here doesn't reach it, and it opens them all.")
     session.next("outbox --to STICK")
 
 

@@ -84,7 +84,7 @@ def make_epochs(
         "chain": str(chain_file),
     }
     (show_json if as_json else show_facts)(facts)
-    note("Hand on the document. The chain file opens tips: it stays with the station, and nowhere else.")
+    note("Hand on the document. The chain file opens tips: take it to the station only, and destroy it there.")
 
 
 def _desk_key(key_file: Path, manifest: Manifest, passphrases: Passphrases) -> DeskKeyFile:
