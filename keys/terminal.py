@@ -46,9 +46,15 @@ def _outcome(command: click.Command, name: str, arguments: Sequence[str] | None)
     except DropBoxError as error:
         fail(error.message, error.remedy)
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)  # Our own words, of many lines: the help.
+        return EXIT_USAGE
     except click.UsageError as error:
         shown = error.ctx.command_path if error.ctx else name
-        fail(error.format_message(), f"Run {shown} --help.")
+        message = error.format_message()
+        missing = isinstance(error, click.BadParameter) and message.endswith("does not exist.")
+        advice = "Check its name; a folder has to be there first, a stick mounted. " if missing else ""
+        fail(message, f"{advice}Run {shown} --help.")
         return EXIT_USAGE
     except click.ClickException as error:
         fail(error.format_message(), f"Run {name} --help.")
@@ -112,8 +118,10 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, titl
 
 
 def show_facts(facts: dict[str, object], *, title: str | None = None) -> None:
-    """Print names and values to standard output, one a row."""
-    show_table(["", ""], list(facts.items()), title=title)
+    """Print names and values to standard output, one a row; what is true or false as yes or no."""
+    said = {True: "yes", False: "no"}
+    rows = [[name, said[value] if isinstance(value, bool) else value] for name, value in facts.items()]
+    show_table(["", ""], rows, title=title)
 
 
 def show_json(value: object) -> None:

@@ -74,6 +74,38 @@ def test_other_ends_are_told_alike(
     assert hint.startswith("hint: ")
 
 
+def test_a_group_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    group = click.Group("g", help="All about it.", commands={"sub": click.Command("sub", help="A part.")})
+
+    with pytest.raises(SystemExit) as exited:
+        terminal.run(group, "a-group", [])
+
+    shown = capsys.readouterr()
+    assert (exited.value.code, shown.out) == (64, "")
+    assert "Usage: a-group" in shown.err.splitlines()[0]
+    assert "  sub  A part." in shown.err.splitlines()
+    assert "�" not in shown.err
+
+
+def test_a_folder_that_is_not_there_is_hinted_at(capsys: pytest.CaptureFixture[str]) -> None:
+    command = click.Command("x", params=[click.Argument(["stick"], type=click.Path(exists=True))])
+
+    with pytest.raises(SystemExit) as exited:
+        terminal.run(command, "a-command", ["/media/no-stick"])
+
+    error, hint = capsys.readouterr().err.strip().split("\n")
+    assert exited.value.code == 64
+    assert "/media/no-stick" in error
+    assert "a stick mounted" in hint
+    assert "a-command --help" in hint
+
+
+def test_facts_say_yes_and_no(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.show_facts({"practice": True, "open": False, "count": 1})
+
+    assert capsys.readouterr().out == "practice\tyes\nopen\tno\ncount\t1\n"
+
+
 def test_a_mistake_of_ours_is_not_hidden() -> None:
     with pytest.raises(RuntimeError):
         terminal.run(click.Command("x", callback=raising(RuntimeError("bug"))), "x", [])
