@@ -42,6 +42,14 @@ class Statement:
         return parse_number(self.value(name), high)
 
 
+def read_network_id(typed: str) -> NetworkId:
+    """Read a network's id as a person types or pastes it, in groups too. Raises: Malformed: it isn't 64 hex digits."""
+    try:
+        return NetworkId(from_hex("".join(typed.split()).lower(), NETWORK_ID_BYTES))
+    except Malformed:
+        raise Malformed("A network's id is 64 hex digits.", "Copy all of it from the ceremony's paper.") from None
+
+
 def parse_number(text: str, high: int = 2**53 - 1) -> int:
     """Parse a canonical decimal number, 0 … `high`. Raises: Malformed."""
     if not re.fullmatch(r"0|[1-9][0-9]{0,16}", text, re.ASCII) or int(text) > high:

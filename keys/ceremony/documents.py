@@ -22,14 +22,14 @@ from keys.ceremony.options import (
     unlock,
     write_document,
 )
-from keys.encoding import from_hex, week_start
+from keys.encoding import week_start
 from keys.errors import DropBoxError, Malformed, NotForUs
 from keys.files import read_file
 from keys.keyfile import ChainKeyFile, DeskKeyFile
 from keys.languages import Text
 from keys.manifest import Manifest
 from keys.minisign import SignedDocument, SigningKey
-from keys.statement import NETWORK_ID_BYTES, PREFIX, NetworkId
+from keys.statement import PREFIX, read_network_id
 from keys.terminal import Passphrases, note, show_facts, show_json, show_table, with_json, with_passphrase_fd
 
 _KINDS = (manifests.TYPE, epochs.TYPE, bulletin.TYPE, bulletin.CLOSE_TYPE)
@@ -53,7 +53,7 @@ def verify(document_files: tuple[Path, ...], network: str | None, as_json: bool)
         trusted = manifests.parse(run[0][1].statement).network
         note(f"The id of this network is {trusted.hex()}. Compare it: --network was not given.")
     else:
-        trusted = NetworkId(from_hex(network, NETWORK_ID_BYTES))
+        trusted = read_network_id(network)
     manifest = manifests.admit_run([document for _, document in run], None, trusted, now())
     rows: list[dict[str, Any]] = _manifest_rows(run)
     for kind in _KINDS[1:]:

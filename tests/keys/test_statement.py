@@ -126,6 +126,17 @@ def test_a_second_spelling_of_a_signature_is_refused() -> None:
         statement.verify(SigningKey.of(SEED).public, b"anything", signature[:32] + larger.to_bytes(32, "little"))
 
 
+@pytest.mark.parametrize("typed", ["ab" * 32, "AB" * 32, " " + "abab " * 16 + "\n"])
+def test_a_network_id_may_be_typed_in_groups(typed: str) -> None:
+    assert statement.read_network_id(typed) == b"\xab" * 32
+
+
+@pytest.mark.parametrize("typed", ["", "ab", "ab" * 33, "xy" * 32])
+def test_what_is_no_network_id_is_told(typed: str) -> None:
+    with pytest.raises(Malformed, match="64 hex digits"):
+        statement.read_network_id(typed)
+
+
 @pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.stem)
 def test_vectors(path: Path) -> None:
     vector = json.loads(path.read_bytes())
