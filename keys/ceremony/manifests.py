@@ -36,6 +36,10 @@ with_previous = click.option(
 )
 
 
+def _with(previous: Path | None) -> str:
+    return f" --previous {previous.name}" if previous else ""
+
+
 @click.group()
 def manifest() -> None:
     """The manifest: who serves, reads, carries and signs. Made anew each year, or when anything changes."""
@@ -77,7 +81,11 @@ def draft(draft_file: Path, plan_file: Path, previous: Path | None, practice: bo
     raw = manifests.compose(terms) if before is None else manifests.succeed(before, terms)
     write_file(draft_file, raw, private=False)
     _show(manifests.parse(raw), before, as_json)
-    note("Each root now checks this draft on a machine of their own, and signs it: newsroom-keys manifest sign")
+    onions = terms.onions
+    for site in [name for name, listed in (("source", onions.source), ("collect", onions.collect)) if not listed]:
+        note(f"This draft names no {site} address: write what onion-config keys printed into the plan, and draft anew.")
+    note("Each root checks this draft on a machine of their own, and signs it.")
+    note(f"Next: newsroom-keys manifest sign {draft_file.name} --key ROOT.key{_with(previous)}")
 
 
 @manifest.command("sign")
@@ -112,6 +120,8 @@ def sign(
         show_json({"signature": str(target), "signed_by": content.key.fingerprint, "sha256": draft.hash.hex()})
     else:
         show_facts({"signed by": f"{content.name}, {content.key.fingerprint}", "signature": str(target)})
+    note("Hand the signature on. Whoever has enough of them assembles the manifest.")
+    note(f"Next: newsroom-keys manifest assemble {draft_file.name} SIGNATURES…{_with(previous)}")
 
 
 @manifest.command("assemble")
@@ -148,6 +158,11 @@ def assemble(
     else:
         show_table(["signed by"], [[key.fingerprint] for key in signatures])
         show_facts({"network": draft.network.hex(), "document": str(written)})
+    if before is None:
+        note("Every server, station and courier needs this document. Write the network's id down: they ask for it.")
+        note(f"Next, at each desk: journalist-station init --desk-key KEY --manifest {written.name} --vault FOLDER")
+    else:
+        note(f"Next, at a desk: journalist-station send {written.name}")
 
 
 def _read_previous(path: Path | None) -> Manifest | None:

@@ -17,11 +17,10 @@ from keys.ceremony.options import (
     with_work_factor,
     write_locked,
 )
-from keys.encoding import from_hex
 from keys.errors import Misconfigured, NotForUs
 from keys.files import read_file, write_file
 from keys.keyfile import DeskKeyFile
-from keys.statement import NETWORK_ID_BYTES, NetworkId
+from keys.statement import read_network_id
 from keys.terminal import Passphrases, note, show_facts, show_json, show_table, with_json, with_passphrase_fd
 from keys.terms import MAX_DESK_NUMBER
 
@@ -69,7 +68,7 @@ def make(key_file: Path, threshold: int, count: int, out: Path | None, passphras
         refuse_existing(*paths)
         for path, text in zip(paths, texts, strict=True):
             write_file(path, text.encode())
-    note("Now rehearse: newsroom-keys shares rehearse")
+    note(f"Next: newsroom-keys shares rehearse --fingerprint '{content.key.fingerprint}'")
 
 
 def _lines(share: str) -> str:
@@ -107,7 +106,7 @@ def combine(
     """Bring a desk's secret back into KEY_FILE, from SHARE_FILES or from shares typed one after another."""
     refuse_existing(key_file)
     secret = words.combine(_read(share_files), fingerprint)
-    named = NetworkId(from_hex(network, NETWORK_ID_BYTES)) if network else None
+    named = read_network_id(network) if network else None
     content = DeskKeyFile(name, number, named, secret)
     write_locked(key_file, content, passphrases, work_factor)
     facts: dict[str, object] = {"desk": number, "fingerprint": content.key.fingerprint, "key_file": str(key_file)}

@@ -50,7 +50,7 @@ valid_days = 365
 threshold = 2
 roots = ["root-a.card", "root-b.card", "root-c.card"]
 desks = ["desk-1.card"]
-servers = ["alpha.card"]
+servers = ["server-alpha.card"]
 couriers = ["carrier.card"]
 # Numbers of desks that left. They are never given to another desk.
 retired_desks = []
@@ -62,7 +62,7 @@ partners = []
 supporters = []
 
 [onions]
-# The addresses that `onion-config` made.
+# The addresses that `onion-config keys` printed, each in quotes: source = ["….onion"]
 source = []
 collect = []
 

@@ -125,7 +125,7 @@ class Founding:
         self.done("courier", "new", "carrier.key", *given, passphrases=(PASSPHRASE,), folder=self.table)
         # A server makes its own key, which never leaves it, and hands out the card: dropbox-server init.
         server = cards.compose(ServerCard(Party("alpha", SigningKey.of(b"\1" * 32))))
-        (self.table / "alpha.card").write_bytes(server)
+        (self.table / "server-alpha.card").write_bytes(server)
         for card in [*top.glob("root-*/*.card"), *top.glob("desk-*/*.card")]:
             shutil.copy(card, self.table)
         self.done("manifest", "plan", "network.toml", folder=self.table)

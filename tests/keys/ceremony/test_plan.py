@@ -22,7 +22,7 @@ NEWSROOM = Newsroom(desks=1)
 CARDS: dict[str, Card] = {
     **{f"root-{'abc'[at]}.card": RootCard(f"Root {at}", key) for at, key in enumerate(NEWSROOM.terms.roots)},
     "desk-1.card": DeskCard(NEWSROOM.terms.desks[0]),
-    "alpha.card": ServerCard(NEWSROOM.terms.servers[0]),
+    "server-alpha.card": ServerCard(NEWSROOM.terms.servers[0]),
     "carrier.card": CourierCard(NEWSROOM.terms.couriers[0]),
 }
 MISTYPED = onion_address(bytes(32)).replace("a", "b", 1)
