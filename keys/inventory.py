@@ -26,7 +26,7 @@ _SERVER_NAME = re.compile(r"[a-z0-9-]{1,32}\Z")
 def check_server_name(name: str) -> str:
     """Return the name, which is safe as a folder's name. Raises: Malformed."""
     if not _SERVER_NAME.match(name):
-        raise Malformed("A server's name has 1 to 32 of a-z, 0-9 and -.")
+        raise Malformed("A server's name has 1 to 32 of a-z, 0-9 and -.", "Use these only: alpha, or box-2.")
     return name
 
 

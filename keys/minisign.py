@@ -163,7 +163,7 @@ class SignedDocument:
         reader = Reader(data)
         length = reader.u32()
         if length > MAX_DOCUMENT_BYTES:
-            raise Malformed("A signed document is longer than 1 MiB.")
+            raise Malformed("This is no signed document, or it is longer than 1 MiB.")
         statement = reader.take(length)
         count = reader.u8()
         if count > MAX_SIGNATURES:
