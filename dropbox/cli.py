@@ -18,11 +18,10 @@ from dropbox.state import State
 from dropbox.store import Status, Store
 from dropbox.store import status as look_at
 from keys import cards, files, statement, terminal
-from keys.encoding import from_hex, week_of
+from keys.encoding import week_of
 from keys.errors import Refused
 from keys.minisign import MAX_DOCUMENT_BYTES, SignedDocument, SigningKey
 from keys.primitives import system_randomness
-from keys.statement import NetworkId
 from keys.terms import Party
 
 CELLS_A_GIB = 4_096
@@ -56,7 +55,8 @@ def init(home: Path, name: str, gib: int, as_json: bool) -> None:
     files.write_file(card, cards.compose(cards.ServerCard(Party(key.name, SigningKey.of(key.seed)))), private=False)
     told = {"home": str(home), "card": str(card), "cells": gib * CELLS_A_GIB}
     _show(told, as_json)
-    terminal.note("Give the card to the roots: the manifest must list it. Then: dropbox-server admit MANIFEST EPOCHS…")
+    terminal.note("Give the card to the roots: the manifest must list it.")
+    terminal.note(f"Then: dropbox-server admit --home {home} --network ID MANIFEST EPOCHS…")
 
 
 def _create(place: Home, slots: int) -> None:
@@ -85,9 +85,13 @@ def admit(home: Path, network: str | None, documents: tuple[Path, ...], as_json:
         if box.admitted().state.network == UNFOUNDED:
             if network is None:
                 raise Refused("This server belongs to no network yet.", "Add --network with the network's id.")
-            box.join(NetworkId(from_hex(network.strip().lower(), 32)))
+            box.join(statement.read_network_id(network))
         told = box.admit(given)
-    _show({"admitted": told}, as_json)
+    if as_json:
+        terminal.show_json({"admitted": told})
+    else:
+        terminal.show_facts({"admitted": ", ".join(told)})
+    terminal.note(f"Next: dropbox-server status --home {home}")
 
 
 @cli.command()
@@ -125,7 +129,8 @@ def status(home: Path, as_json: bool) -> None:
     settings = place.settings()
     found_there = look_at(place.data)
     state = place.floors.over(State.decode(found_there.documents))
-    _show(facts_of(found_there, state, settings.name, int(time.time())), as_json)
+    facts = facts_of(found_there, state, settings.name, int(time.time()))
+    _show(facts if as_json else in_words(facts), as_json)
 
 
 def facts_of(found_there: Status, state: State, name: str, now: int) -> dict[str, Any]:
@@ -155,6 +160,30 @@ def facts_of(found_there: Status, state: State, name: str, now: int) -> dict[str
         "slots": found_there.slots,
         "free_slots": found_there.slots - found_there.stored,
     }
+
+
+def in_words(facts: dict[str, Any]) -> dict[str, object]:
+    """What `status` tells to people."""
+    weeks = [f"desk {desk}: {left} weeks" for desk, left in facts["weeks_left_epochs"].items()]
+    bulletins = [f"desk {desk}: {count}" for desk, count in facts["bulletins"].items()]
+    desks = ", ".join(map(str, facts["open_desks"]))
+    in_force = f"{facts['manifest']}, {facts['days_left_manifest']} days left"
+    told: dict[str, object] = {
+        "server": facts["server"],
+        "network": facts["network"] or "none yet",
+        "box": f"open for desks {desks}" if facts["open"] else f"closed: {facts['closed_because']}",
+        "manifest": in_force if facts["manifest"] else "none yet",
+        "practice": facts["practice"],
+        "keys left": ", ".join(weeks) or "none",
+        "bulletins": ", ".join(bulletins) or "none",
+        "cells": f"room for {facts['slots']}, {facts['free_slots']} free",
+        "documents": f"{facts['documents_bytes']} bytes of {facts['documents_room']}",
+    }
+    if facts["documents_that_do_not_verify"]:
+        told["documents that don't verify"] = facts["documents_that_do_not_verify"]
+    for desk, refused in facts["entries_refused"].items():
+        told[f"refused of desk {desk}"] = ", ".join(map(str, refused))
+    return told
 
 
 def _show(facts: dict[str, Any], as_json: bool) -> None:

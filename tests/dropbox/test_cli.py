@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dropbox.cli import facts_of
+from dropbox.cli import facts_of, in_words
 from dropbox.store import status
 from keys.bundle import EntryType
 from tests.simulators.office import Office, reply_cell
@@ -26,6 +26,10 @@ def test_status_tells_who_filled_the_documents_and_what_was_refused(tmp_path: Pa
         assert told["documents_room"] == (1 << 18) - 36
         assert told["documents_bytes"] == len(office.store.documents())
         assert told["documents_that_do_not_verify"] == 0
+        words = in_words(told)
+        assert words["box"] == "open for desks 1, 2"
+        assert words["bulletins"] == f"desk 1: {40 - len(said['refused'])}, desk 2: 0"
+        assert words["refused of desk 1"] == ", ".join(map(str, said["refused"]))
     finally:
         office.close()
 
@@ -35,5 +39,6 @@ def test_status_of_a_server_without_a_manifest(tmp_path: Path) -> None:
     try:
         told = facts_of(status(office.data), type(office.state)(office.newsroom.network), "alpha", 0)
         assert (told["open"], told["closed_because"], told["bulletins"]) == (False, "no-manifest", {})
+        assert (in_words(told)["box"], in_words(told)["keys left"]) == ("closed: no-manifest", "none")
     finally:
         office.close()
