@@ -80,6 +80,8 @@ def _words(text: str | None, path: Path | None) -> str:
     if path is None:
         return text or ""
     if str(path) == "-":
+        if sys.stdin.isatty():
+            note("Write the reply. End it with Ctrl-D on a line of its own.")
         raw = sys.stdin.buffer.read(MAX_TEXT_BYTES + 1)
     else:
         raw = read_file(path, MAX_TEXT_BYTES)

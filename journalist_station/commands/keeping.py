@@ -19,13 +19,13 @@ from journalist_station.vault.vault import Vault
 from keys import keyfile
 from keys import manifest as manifests
 from keys.ceremony.options import read_document, write_document
-from keys.encoding import from_hex, week_of, week_start
+from keys.encoding import week_of, week_start
 from keys.epochs import DEFAULT_WEEKS, MAX_WEEKS
 from keys.errors import Misconfigured, NotForUs, Refused
 from keys.files import read_file
 from keys.keyfile import ChainKeyFile, DeskKeyFile
 from keys.primitives import system_randomness
-from keys.statement import NETWORK_ID_BYTES, NetworkId
+from keys.statement import NetworkId, read_network_id
 from keys.terminal import Passphrases, note, show_facts, show_json, show_table, with_json
 
 _CONFIRM_DIGITS = 8
@@ -70,7 +70,7 @@ def init(
             "practice": vault.practice,
         }
     (show_json if as_json else show_facts)(shown)
-    session.next("epochs")
+    session.next("epochs --out FOLDER")
 
 
 def _desk_key(path: Path, passphrases: Passphrases) -> DeskKeyFile:
@@ -83,7 +83,7 @@ def _desk_key(path: Path, passphrases: Passphrases) -> DeskKeyFile:
 def _confirmed(found: NetworkId, given: str | None, desk: DeskKeyFile) -> NetworkId:
     """Return the network's id as somebody confirmed it: by option, by the desk's key file, or by typing its digits."""
     if given is not None:
-        trusted = NetworkId(from_hex(given, NETWORK_ID_BYTES))
+        trusted = read_network_id(given)
     elif desk.network is not None:
         trusted = desk.network
     else:
@@ -131,6 +131,8 @@ def epochs_(
     (show_json if as_json else show_facts)(shown)
     if chain is not None:
         note("Destroy the chain file and every copy of it: erasing weeks here doesn't reach it, and it opens them all.")
+    if out is not None:
+        note("A server that is being founded takes the document: dropbox-server admit. Later ones go with the outbox.")
     session.next("outbox --to STICK")
 
 
@@ -272,7 +274,7 @@ def status(session: Session, as_json: bool) -> None:
             + ("  (practice)" if found["practice"] else ""),
             "network": found["network"],
             "manifest": f"{found['manifest']}, {found['manifest_days_left']} days left",
-            "epoch keys": f"weeks {weeks[0]} to {weeks[-1]}" if weeks else "none",
+            "epoch keys": _span(weeks[0], weeks[-1]) if weeks else "none",
             "keys published until": day(week_start(found["last_week"] + 1)) if weeks else "never",
             "replies waiting": found["replies_waiting"],
             "replies not confirmed": found["replies_unconfirmed"],
@@ -288,6 +290,10 @@ def status(session: Session, as_json: bool) -> None:
         ],
     )
     _advise(session, found)
+
+
+def _span(first: int, last: int) -> str:
+    return f"weeks {first} to {last}, {day(week_start(first))} until {day(week_start(last + 1))}"
 
 
 def _advise(session: Session, found: dict[str, Any]) -> None:
