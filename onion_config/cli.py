@@ -64,6 +64,7 @@ def keys(onions: Path, as_json: bool) -> None:
     collect = onion_keys.make(onions / COLLECT, system_randomness)
     clients.close_to_strangers(onions / COLLECT, system_randomness)
     _show({SOURCE: source.address, COLLECT: collect.address}, as_json)
+    terminal.note("Both addresses go into the manifest's plan.")
 
 
 @cli.command("torrc")
