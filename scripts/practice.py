@@ -461,6 +461,13 @@ def tell(practice: Practice, running: Running, *, as_json: bool) -> None:
     print("\nThe practice newsroom is open. Paste these into another terminal, one after the other:\n")
     for number, step in enumerate(lines, 1):
         print(f"{number}. {step.title}\n\n   {step.command}\n")
+    print(
+        "What a step prints after “Next:” is for a machine where everything is installed, with a person at the keys.\n"
+        "To paste that too, say this first in the other terminal:\n\n"
+        f"   export PATH={shlex.quote(str(BIN))}:$PATH\n\n"
+        f"The passphrase that it then asks for: {PASSPHRASE}\n",
+        flush=True,
+    )
     shown = picture(practice, running)
     if shown is not None:
         print(

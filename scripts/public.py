@@ -66,7 +66,8 @@ def check(status: dict[str, object], onions: Path) -> None:
     """
     if not status["manifest"]:
         raise Refused(
-            "This server has no manifest yet.", "Found the network, then: dropbox-server admit MANIFEST EPOCHS…"
+            "This server has no manifest yet.",
+            "Found the network, then: dropbox-server admit --network ID MANIFEST EPOCHS…",
         )
     if status["practice"]:
         raise Refused(
