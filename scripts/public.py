@@ -89,7 +89,7 @@ def services(onions: Path, run_folder: Path) -> list[OnionService]:
 
 def serve(home: Path, onions: Path, tor_data: Path, run_folder: Path) -> int:
     """Start the server and tor, tell the addresses, and stay."""
-    signals = {signal.SIGINT, signal.SIGTERM}
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}  # The last: a terminal that was closed.
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     server = subprocess.Popen(
         [BIN / "dropbox-server", "serve", "--home", home, "--run", run_folder],
