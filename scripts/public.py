@@ -89,7 +89,7 @@ def services(onions: Path, run_folder: Path) -> list[OnionService]:
 
 def serve(home: Path, onions: Path, tor_data: Path, run_folder: Path) -> int:
     """Start the server and tor, tell the addresses, and stay."""
-    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}  # The last: a terminal that was closed.
+    signals = endings()
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     server = subprocess.Popen(
         [BIN / "dropbox-server", "serve", "--home", home, "--run", run_folder],
@@ -118,6 +118,12 @@ def serve(home: Path, onions: Path, tor_data: Path, run_folder: Path) -> int:
         stop_all([tor])
         server.terminate()
         server.wait()
+
+
+def endings() -> set[signal.Signals]:
+    """What ends it: Ctrl-C, a program that wants it to end, a terminal that was closed (but not under nohup)."""
+    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return {signal.SIGINT, signal.SIGTERM} | ({signal.SIGHUP} if hangs_up else set())
 
 
 def wait_for_sockets(server: subprocess.Popen[bytes], run_folder: Path) -> None:

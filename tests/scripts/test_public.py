@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,12 @@ def test_without_a_server_it_says_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(ROOT / "scripts/public.py"), *folders], capture_output=True, text=True)
     assert done.returncode == Misconfigured.exit_code
     assert done.stderr.startswith("error: ") and "hint: " in done.stderr
+
+
+@pytest.mark.parametrize(("handler", "ends"), [(signal.SIG_DFL, True), (signal.SIG_IGN, False)])
+def test_a_closed_terminal_ends_it_unless_nohup_says_otherwise(handler: signal.Handlers, ends: bool) -> None:
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        assert (signal.SIGHUP in public.endings()) is ends
+    finally:
+        signal.signal(signal.SIGHUP, before)
