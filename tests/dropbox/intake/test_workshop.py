@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -200,5 +201,9 @@ def test_the_helper_shields_itself_first_and_keeps_nothing_of_the_server(tmp_pat
 
 
 def open_files(process: int) -> list[str]:
-    folder = Path(f"/proc/{process}/fd")
-    return [os.readlink(each) for each in folder.iterdir() if int(each.name) > 2]
+    folder, files = Path(f"/proc/{process}/fd"), []
+    for each in folder.iterdir():
+        with suppress(FileNotFoundError):  # Closed by the helper since it was listed.
+            if int(each.name) > 2:
+                files.append(os.readlink(each))
+    return files

@@ -48,7 +48,10 @@ def gone(pid: int) -> bool:
 
 def sockets_of(pid: int) -> set[str]:
     """Return the numbers of the sockets that a process has open."""
-    names = [os.readlink(descriptor) for descriptor in Path(f"/proc/{pid}/fd").iterdir()]
+    names = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # Closed by the server since it was listed.
+            names.append(os.readlink(descriptor))
     return {name.removeprefix("socket:[").removesuffix("]") for name in names if name.startswith("socket:")}
 
 
@@ -310,8 +313,10 @@ class TestMemory:
             wait_until(lambda: server.status()["running"] == 1, "the upload runs")
             for pid in [server.process.pid, *server.workers()]:
                 for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-                    if stat.S_ISREG(os.stat(descriptor).st_mode) and "log" not in os.readlink(descriptor):
-                        assert os.stat(descriptor).st_size == 0
+                    with contextlib.suppress(FileNotFoundError):  # Closed by the server since it was listed.
+                        facts = os.stat(descriptor)
+                        if stat.S_ISREG(facts.st_mode) and "log" not in os.readlink(descriptor):
+                            assert facts.st_size == 0
             assert not any(canary in file.read_bytes() for file in folder.rglob("*") if file.is_file())
 
 
