@@ -36,9 +36,7 @@ MAX_DOCUMENT_FILE_BYTES = MAX_DOCUMENT_BYTES + 65_536
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
-with_onions = click.option(
-    "--onions", "--out", "onions", type=FOLDER, required=True, help="The folder of both onion services' keys."
-)
+with_onions = click.option("--onions", type=FOLDER, required=True, help="The folder of both onion services' keys.")
 with_control = click.option("--control", type=FILE, help="The control socket of the tor that carries the services.")
 with_source_socket = click.option("--source-socket", type=FILE, required=True, help="The source site's Unix socket.")
 with_collect_socket = click.option(
@@ -218,6 +216,8 @@ def add(name: str, onions: Path, to: Path, control: Path | None, client_control:
         if client:
             client.admit_with(address, key)
     _show({"courier": courier_name, "file": str(file), "admitted": "now" if control else "when tor starts"}, as_json)
+    terminal.note(f"Carry {file.name} to the courier by hand: it goes into ClientOnionAuthDir of their tor.")
+    terminal.note("Next, on the courier's laptop: dropbox-courier sync --manifest MANIFEST --key KEY --out STICK")
 
 
 @courier.command("list")

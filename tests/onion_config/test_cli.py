@@ -60,7 +60,7 @@ def newsroom_in(folder: Path, *, practice: bool) -> Newsroom:
 def test_addresses_are_printed_and_stay(shell: Terminal) -> None:
     assert shell.run("keys", "--onions", "o", "--json") == 0
     addresses = json.loads(shell.said)
-    assert shell.run("keys", "--out", "o") == 0
+    assert shell.run("keys", "--onions", "o") == 0
 
     assert set(addresses) == {"source", "collect"}
     assert all(address in shell.said for address in addresses.values())
@@ -161,6 +161,20 @@ def test_a_courier_gets_a_file_and_the_server_the_other_half(shell: Terminal) ->
     assert f"{service}.onion" == collect
     assert (shell.folder / "o/collect/authorized_clients/may.auth").read_text() == key.server_line()
     assert stat.S_IMODE((shell.folder / "stick" / "may.auth_private").stat().st_mode) == 0o600
+
+
+def test_whoever_adds_a_courier_is_told_what_comes_next(shell: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell.run("keys", "--onions", "o")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+
+    assert shell.run("courier", "add", "may", "--onions", "o", "--to", "stick") == 0
+    assert "may.auth_private" in shell.complained
+    assert "Next, on the courier's laptop: dropbox-courier sync --manifest" in shell.complained
+
+
+def test_the_onion_keys_are_named_by_one_option(shell: Terminal) -> None:
+    assert shell.run("courier", "add", "may", "--out", "o", "--to", "stick") == terminal.EXIT_USAGE
+    assert "--out" in shell.complained
 
 
 def test_couriers_are_listed_for_people_and_programs(shell: Terminal) -> None:
