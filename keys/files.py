@@ -36,7 +36,7 @@ def write_file(path: Path, data: bytes, *, private: bool = True, replace: bool =
         Refused: something of that name exists and may not be replaced; nothing was changed.
         NoRoom: the disk is full; nothing was changed.
     """
-    if not replace and path.is_symlink() | path.exists():
+    if not replace and (path.is_symlink() or path.exists()):
         raise _exists()
     temporary = path.with_name(f".{secrets.token_hex(8)}")
     try:
@@ -51,6 +51,19 @@ def write_file(path: Path, data: bytes, *, private: bool = True, replace: bool =
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoRoom("There is no room left to write the file.") from error
         raise
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for its owner alone (0700) in a folder that is there; one of that name stays as it is.
+
+    Raises:
+        OSError: there is nothing to make it in, a file has that name, or it may not be made.
+    """
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+        _sync_folder(path.parent)
+    if not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
 
 
 def _exists() -> Refused:

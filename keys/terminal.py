@@ -138,6 +138,23 @@ def _escaped(character: str) -> str:
     return json.dumps(character)[1:-1]
 
 
+class FolderToWrite(click.Path):
+    """A folder that a command writes to: it is there, or can be made where it is named (`files.make_folder`).
+
+    Only the last part of its path may be new: a stick that isn't mounted must not be invented.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path. Raises: click.BadParameter: it can't become a folder."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not path.exists() and not path.absolute().parent.is_dir():
+            self.fail(f"Directory {str(path.parent)!r} does not exist.", param, ctx)
+        return path
+
+
 def with_json(command: _F) -> _F:
     """Give a command the option `--json`, passed as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(command)

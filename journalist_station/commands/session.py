@@ -19,7 +19,7 @@ from journalist_station.vault.lock import Lock
 from journalist_station.vault.vault import Vault
 from keys.errors import Misconfigured, Refused
 from keys.primitives import system_randomness
-from keys.terminal import Passphrases, note, with_passphrase_fd
+from keys.terminal import FolderToWrite, Passphrases, note, with_passphrase_fd
 
 VAULT_VARIABLE = "MUSTSHARE_VAULT"
 DESPITE = "--despite-network"
@@ -29,7 +29,7 @@ PASSPHRASE_FD = click.command()(with_passphrase_fd(lambda: None)).params[0]
 STICK = click.Path(exists=True, file_okay=False, path_type=Path)
 INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FOLDER = FolderToWrite()
 
 
 class Session:

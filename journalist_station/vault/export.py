@@ -31,6 +31,7 @@ from journalist_station.vault.threads import FileFacts, Listed, Tip
 from journalist_station.vault.vault import Vault
 from keys.encoding import to_json
 from keys.errors import Misconfigured, Refused
+from keys.files import make_folder
 from keys.tip import SOURCE_BYTES
 
 LISTED = {
@@ -58,10 +59,10 @@ class Exported:
 
 
 def export_thread(vault: Vault, thread: ThreadRow, target: Path, now: int) -> Exported:
-    """Write everything of a thread into a new folder below `target`.
+    """Write everything of a thread into a new folder below `target`, which is made when it isn't there.
 
     Raises:
-        Misconfigured: there is no folder `target`.
+        Misconfigured: there is no folder to make `target` in.
         Refused: an export of that name is there already.
         NotAuthentic: a file of the vault is damaged; nothing was written.
         NoRoom: the disk is full; nothing was written.
@@ -98,16 +99,18 @@ class _Export:
     """Builds an export under a hidden name. Left without `finish`, nothing remains."""
 
     def __init__(self, vault: Vault, target: Path, name: str) -> None:
-        if not target.is_dir():
+        if not target.is_dir() and not target.parent.is_dir():
             raise Misconfigured("There is no such folder to export to.", "Make it first, or name another with --to.")
         self._vault = vault
         self._final = target / name
         if self._final.exists() or self._final.is_symlink():
             raise Refused(f"There is an export {name} already, and it is not overwritten.", "Move it away first.")
+        self._target = target
         self._folder = target / f".{name}.{vault.randomness(4).hex()}"
         self._files = self._size = 0
 
     def __enter__(self) -> _Export:
+        make_folder(self._target)
         self._folder.mkdir(mode=0o700)
         return self
 

@@ -12,17 +12,17 @@ import click
 from keys import keyfile
 from keys.age.passphrase import DEFAULT_LOG_N
 from keys.errors import Refused
-from keys.files import read_file, write_file
+from keys.files import make_folder, read_file, write_file
 from keys.keyfile import KeyFile
 from keys.minisign import MAX_DOCUMENT_BYTES, SignedDocument
 from keys.primitives import system_randomness
-from keys.terminal import Passphrases
+from keys.terminal import FolderToWrite, Passphrases
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 INPUT = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FOLDER = FolderToWrite()
 
 MAX_SIGNED_BYTES = MAX_DOCUMENT_BYTES + 32_768
 """A document with its signatures around it."""
@@ -93,6 +93,8 @@ def document_paths(folder: Path, name: str, signatures: int) -> tuple[Path, Path
 def write_document(folder: Path, name: str, document: SignedDocument) -> Path:
     """Write a document as one file, and beside it the plain files that stock `minisign -V` verifies.
 
+    The folder is made when it isn't there.
+
     The first signature stands in `<name>.minisig`, where minisign looks for it, further ones in `<name>.1.minisig` …
 
     Returns:
@@ -100,6 +102,7 @@ def write_document(folder: Path, name: str, document: SignedDocument) -> Path:
     """
     whole, statement, minisigs = document_paths(folder, name, len(document.signatures))
     refuse_existing(whole, statement, *minisigs)
+    make_folder(folder)
     write_file(statement, document.statement, private=False)
     for path, signature in zip(minisigs, document.signatures, strict=True):
         write_file(path, signature, private=False)

@@ -18,7 +18,7 @@ from keys.ceremony.options import (
     write_locked,
 )
 from keys.errors import Misconfigured, NotForUs
-from keys.files import read_file, write_file
+from keys.files import make_folder, read_file, write_file
 from keys.keyfile import DeskKeyFile
 from keys.statement import read_network_id
 from keys.terminal import Passphrases, note, show_facts, show_json, show_table, with_json, with_passphrase_fd
@@ -50,7 +50,7 @@ def shares() -> None:
 @click.option("--key", "key_file", type=INPUT, required=True, help="The desk's key file.")
 @click.option("--threshold", "-k", type=int, required=True, help="How many shares bring the secret back.")
 @click.option("--count", "-n", type=int, required=True, help="How many shares are made.")
-@click.option("--out", type=FOLDER, help="Write one file a share here, to be printed; else they are shown.")
+@click.option("--out", type=FOLDER, help="Write one file a share to this folder, to be printed; else they are shown.")
 @with_passphrase_fd
 def make(key_file: Path, threshold: int, count: int, out: Path | None, passphrases: Passphrases) -> None:
     """Divide a desk's secret into shares of 33 words. Each belongs on paper, with another person, in another place."""
@@ -66,6 +66,7 @@ def make(key_file: Path, threshold: int, count: int, out: Path | None, passphras
     else:
         paths = [out / f"desk-{content.number}-share-{number}.txt" for number in range(1, count + 1)]
         refuse_existing(*paths)
+        make_folder(out)
         for path, text in zip(paths, texts, strict=True):
             write_file(path, text.encode())
     note(f"Next: newsroom-keys shares rehearse --fingerprint '{content.key.fingerprint}'")

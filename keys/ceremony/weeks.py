@@ -24,6 +24,7 @@ from keys.ceremony.options import (
 from keys.chain import Chain
 from keys.encoding import week_of, week_start
 from keys.errors import NotForUs
+from keys.files import make_folder
 from keys.keyfile import ChainKeyFile, DeskKeyFile
 from keys.manifest import Manifest
 from keys.minisign import SignedDocument
@@ -72,6 +73,7 @@ def make_epochs(
     document = SignedDocument(raw, (minisign.sign(desk.desk.signing_seed, raw, epochs.TYPE),))
     epochs.admit(document, manifest, None, 0, issued)
     # The chain first: a list whose chain was lost would take tips that nobody can open.
+    make_folder(out)
     write_locked(chain_file, ChainKeyFile(chain), passphrases, work_factor)
     write_document(out, name, document)
     facts: dict[str, object] = {

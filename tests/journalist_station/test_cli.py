@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -143,7 +144,8 @@ def test_a_day_at_the_desk(desk: Desk, box: DropBox, tmp_path: Path) -> None:
         assert tip["text"] == "ข้อความภาษาไทย"
         assert [file["name"] for file in tip["files"]] == ["หลักฐาน.pdf", "../../etc/passwd"]
 
-    exported = desk.json("export", "1", "--to", tmp_path)
+    exported = desk.json("export", "1", "--to", tmp_path / "new")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
     files = Path(exported["folder"]) / "1/files"
     assert (files / "หลักฐาน.pdf").read_bytes() == b"x" * 400_000
     assert len(list(files.iterdir())) == 2

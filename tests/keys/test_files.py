@@ -103,3 +103,16 @@ def test_reading_has_a_bound(tmp_path: Path) -> None:
         files.read_file(tmp_path / "file", 4)
     with pytest.raises(OSError, match="No such file"):
         files.read_file(tmp_path / "missing", 4)
+
+
+def test_a_folder_is_made_for_its_owner_and_one_that_is_there_left_as_it_is(tmp_path: Path) -> None:
+    files.make_folder(tmp_path / "new")
+    assert mode_of(tmp_path / "new") == 0o700
+    (tmp_path / "new").chmod(0o750)
+    files.make_folder(tmp_path / "new")
+    assert mode_of(tmp_path / "new") == 0o750
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file/below", tmp_path / "nowhere/below"):
+        with pytest.raises(OSError):
+            files.make_folder(path)
+    assert not (tmp_path / "nowhere").exists()

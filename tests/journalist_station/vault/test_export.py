@@ -84,7 +84,7 @@ def test_an_export_is_never_overwritten(station: Station, box: DropBox, source: 
         exported(station, tmp_path)
     assert (folder / "1/message.txt").read_text() == "annotated"
     with pytest.raises(Misconfigured):
-        exported(station, tmp_path / "nowhere")
+        exported(station, tmp_path / "nowhere" / "below")
 
 
 def test_of_a_file_with_missing_cells_the_stretches_come_out(

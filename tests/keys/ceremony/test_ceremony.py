@@ -184,7 +184,6 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Founding:
         passphrases=(PASSPHRASE, "chain " + PASSPHRASE),
         folder=desk,
     )
-    (desk / "shares").mkdir()
     done(
         *("shares", "make", "--key", "desk-1.key", "-k", 2, "-n", 3, "--out", "shares"),
         passphrases=(PASSPHRASE,),
@@ -253,6 +252,20 @@ def test_the_epoch_list_opens_the_box_and_the_chain_its_tips(founded: Founding) 
     assert epochs.openness(manifest_of(founded), {1: admitted}, epochs.Floors(), None, now).desks == (1,)
     assert isinstance(content, ChainKeyFile)
     assert content.chain.recipients(admitted.weeks) == admitted.recipients
+
+
+def test_folders_that_are_written_to_are_made_for_their_owner_alone(founded: Founding, tmp_path: Path) -> None:
+    desk = founded.desks[0]
+    assert stat.S_IMODE((desk / "shares").stat().st_mode) == 0o700
+    options = ("--key", desk / "desk-1.key", "--manifest", desk / "manifest", *LIGHT, "--out")
+    passphrases = (PASSPHRASE, "chain " + PASSPHRASE)
+
+    done("epochs", *options, tmp_path / "new", passphrases=passphrases, folder=tmp_path)
+    assert (tmp_path / "new/epochs-1-1.document").exists()
+    absent = command("epochs", *options, tmp_path / "unmounted/stick", passphrases=passphrases, folder=tmp_path)
+    assert absent.returncode == terminal.EXIT_USAGE
+    assert "does not exist" in absent.stderr and "a stick mounted" in absent.stderr
+    assert not (tmp_path / "unmounted").exists()
 
 
 def test_verify_says_who_signed(founded: Founding) -> None:
