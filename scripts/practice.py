@@ -35,6 +35,7 @@ from onion_config.torrc import OnionService
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PASSPHRASE = "practice, not a secret"
+ANSWER = "ได้รับแล้ว ขอบคุณครับ\n"
 WORK_FACTOR = "10"  # Practice keys are unlocked often and protect nothing.
 SERVER, COURIER = "alpha", "runner"
 ROOTS = ("a", "b", "c")
@@ -81,6 +82,7 @@ class Practice:
         self.firefox = folder / "firefox"
         self.marker = folder / "founded"
         self.pictures = folder / "pictures"
+        self.answer = folder / "answer.txt"
 
     def station(self, desk: Desk) -> Path:
         return self.folder / "stations" / desk.folder
@@ -346,7 +348,9 @@ def steps(practice: Practice, running: Running) -> list[Step]:
     def tool(name: str) -> Path:
         return BIN / name
 
-    reply = line(tool("journalist-station"), "reply", 1, "--text", "ได้รับแล้ว ขอบคุณครับ", "--state", "checking", *station)
+    # What is said to a source is never an argument: those stay in the shell's history.
+    reply = line(tool("journalist-station"), "reply", 1, "--state", "checking", "--text-file", "-", *station)
+    reply += f" <{shlex.quote(str(practice.answer))}"
     outbox = line(tool("journalist-station"), "outbox", "--to", stick, *station)
     return [
         Step("open the page as a source, and send a tip", line(*page, secret=False)),
@@ -365,7 +369,11 @@ def steps(practice: Practice, running: Running) -> list[Step]:
             ),
         ),
         Step("import it at the first desk's station", line(tool("journalist-station"), "import", stick, *station)),
-        Step("reply, and write the outbox; then carry again (2), and look at your replies (1)", f"{reply} && {outbox}"),
+        Step(
+            "reply with the words in answer.txt (without <… you type them), and write the outbox; "
+            "then carry again (2), and look at your replies (1)",
+            f"{reply} && {outbox}",
+        ),
     ]
 
 
@@ -415,6 +423,8 @@ def main(arguments: Sequence[str]) -> int:
             if chosen.reset:
                 practice.erase()
             practice.found(say)
+            if not practice.answer.exists():
+                practice.answer.write_text(ANSWER, "utf-8")
             with Running(practice, say) as running:
                 browser.write_profile(practice.firefox, running.network.client().socks_port)
                 tell(practice, running, as_json=chosen.json)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from journalist_station.commands.display import size, warn
+from journalist_station.commands.display import size, typed, warn
 from journalist_station.commands.session import FOLDER, INPUT, STICK, Session, VaultCommand
 from journalist_station.vault import documents, outbox, replies, threads
 from journalist_station.vault.database import tips as rows
@@ -32,8 +32,8 @@ _TYPE = "application/octet-stream"
 
 @click.command(cls=VaultCommand)
 @click.argument("thread")
-@click.option("--text", metavar="TEXT", help="What to say.")
-@click.option("--text-file", type=click.Path(path_type=Path), help="A file with what to say; - for standard input.")
+@click.option("--text-file", type=click.Path(path_type=Path), help="A file with what to say; - to type it, or a pipe.")
+@click.option("--text", metavar="TEXT", help="What to say. Practice vaults only: it stays in the shell's history.")
 @click.option("--attach", multiple=True, type=INPUT, help="A file to send along. Its name goes with it. Repeatable.")
 @click.option("--state", type=click.Choice([state for state in STATES if state]), help="The state the source will see.")
 @click.option("--language", type=click.Choice(LANGUAGES), help="The reply's language.  [default: the source's last]")
@@ -54,6 +54,8 @@ def reply(
     """
     if text is not None and text_file is not None:
         raise click.UsageError("Give --text or --text-file, not both.")
+    if text is not None:
+        session.refuse_words("--text", "--text-file -")
     with session.vault() as vault:
         row = threads.find(vault, thread)
         words = _words(text, text_file)
@@ -80,9 +82,7 @@ def _words(text: str | None, path: Path | None) -> str:
     if path is None:
         return text or ""
     if str(path) == "-":
-        if sys.stdin.isatty():
-            note("Write the reply. End it with Ctrl-D on a line of its own.")
-        raw = sys.stdin.buffer.read(MAX_TEXT_BYTES + 1)
+        raw = typed("Write the reply.", MAX_TEXT_BYTES)
     else:
         raw = read_file(path, MAX_TEXT_BYTES)
     try:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from journalist_station.vault.importing import Step
 from journalist_station.vault.names import ThreadName
 from journalist_station.vault.threads import TipState
-from keys.terminal import printable
+from keys.terminal import note, printable
 
 STATES = {
     TipState.COMPLETE: "complete",
@@ -57,6 +57,14 @@ def called(name: ThreadName) -> str:
 def warn(message: str) -> None:
     """Say on standard error what a person must know, whether or not somebody is looking just now."""
     print(f"warning: {printable(message)}", file=sys.stderr)
+
+
+def typed(what: str, max_bytes: int, *, line: bool = False) -> bytes:
+    """Return what is typed, or comes on standard input: all of it, or one line. It is told what is wanted."""
+    if sys.stdin.isatty():
+        note(f"{what} End it with {'Enter' if line else 'Ctrl-D on a line of its own'}.")
+    read = sys.stdin.buffer.readline if line else sys.stdin.buffer.read
+    return read(max_bytes + 1)
 
 
 def show_text(text: str, indent: str = "    ") -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from journalist_station.commands.display import STATES, bar, called, day, show_text, size, warn, worst
+from journalist_station.commands.display import STATES, bar, called, day, show_text, size, typed, warn, worst
 from journalist_station.commands.session import FOLDER, STICK, Session, VaultCommand
 from journalist_station.vault import damaged, epochs, importing, names, threads
 from journalist_station.vault import export as exporting
@@ -24,6 +24,7 @@ from keys.encoding import from_hex, week_start
 from keys.errors import Malformed
 from keys.terminal import note, printable, show_facts, show_json, show_table, with_json
 
+MAX_SEARCH_BYTES = 1_024
 _REPLY_STATES = {
     "": "",
     "opened": "opened",
@@ -109,12 +110,21 @@ def _report_facts(report: Report) -> dict[str, Any]:
 
 
 @click.command("list", cls=VaultCommand)
-@click.option("--search", metavar="TEXT", help="Only threads in whose messages or file names this occurs.")
+@click.option(
+    "--search",
+    metavar="TEXT",
+    help="Only threads in whose messages or file names this occurs. - to type it: the only way at a real vault, for "
+    "arguments stay in the shell's history.",
+)
 @with_json
 def list_(session: Session, search: str | None, as_json: bool) -> None:
     """List the threads, the one with the newest message first."""
+    if search not in (None, "-"):
+        session.refuse_words("--search", "--search -")
     with session.vault() as vault:
         found = rows.summaries(vault.database)
+        if search == "-":
+            search = _typed_search()
         if search is not None:
             hits = set(rows.search(vault.database, search))
             found = [each for each in found if each.number in hits]
@@ -145,6 +155,16 @@ def list_(session: Session, search: str | None, as_json: bool) -> None:
         session.next(f"show {found[0].number}")
     else:
         note("No threads." if search is None else "Nothing found.")
+
+
+def _typed_search() -> str:
+    raw = typed("What to search for?", MAX_SEARCH_BYTES, line=True)
+    if len(raw) > MAX_SEARCH_BYTES:
+        raise Malformed("That is too much to search for.", "Type a word or two.")
+    try:
+        return raw.decode("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise Malformed("What was typed is not UTF-8.", "Type it again.") from error
 
 
 def _summary_row(vault: Vault, each: Summary) -> list[object]:

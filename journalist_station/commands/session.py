@@ -84,6 +84,18 @@ class Session:
                 journal.record(vault.database, self.now, "despite-network", interfaces=up)
             yield vault
 
+    def refuse_words(self, option: str, instead: str) -> None:
+        """Let no word about a source stand among a command's arguments, but to practise.
+
+        Raises:
+            Refused: the vault is a real one.
+        """
+        if not Lock.read(self.folder).practice:
+            raise Refused(
+                f"What follows {option} stays in the shell's history, and any program here can read it meanwhile.",
+                f"Give {instead}, and type it when you are asked.",
+            )
+
     def next(self, command: str) -> None:
         """Tell a person the command that is most likely useful now, ready to be pasted."""
         known = os.environ.get(VAULT_VARIABLE) == str(self.folder)

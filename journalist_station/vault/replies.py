@@ -58,7 +58,7 @@ def queue(
     if thread.root is None:
         raise Refused("This source left no mailbox: it can't be answered.", "Publish a bulletin, if you must say it.")
     if not text.strip() and not state and not attachments:
-        raise Refused("There is nothing in this reply.", "Give --text, --text-file, --attach or --state.")
+        raise Refused("There is nothing in this reply.", "Give --text-file, --attach or --state.")
     limits = vault.manifest_in_date(now).limits
     size = len(text.encode()) + sum(len(each.content) for each in attachments)
     if size > limits.reply_bytes:

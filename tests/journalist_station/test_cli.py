@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,6 +132,15 @@ def box(desk: Desk) -> DropBox:
     return DropBox(desk.newsroom)
 
 
+@pytest.fixture
+def real(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A desk of a network that is no practice one, whose dates the machine's clock is within."""
+    desk = Desk(Newsroom(practice=False, now=int(time.time())), tmp_path, capfd)
+    monkeypatch.setattr(airgap, "interfaces_up", list)
+    assert desk.init() == 0, desk.err
+    return desk
+
+
 def test_a_day_at_the_desk(desk: Desk, box: DropBox, tmp_path: Path) -> None:
     source = Source(desk.newsroom)
     sent = box.send(source, "ข้อความภาษาไทย", [File("หลักฐาน.pdf", b"x" * 400_000), File("../../etc/passwd", b"y")])
@@ -211,6 +222,32 @@ def test_searching(desk: Desk, box: DropBox) -> None:
     [found] = desk.json("list", "--search", "สะพาน")["threads"]
     assert desk.json("show", found["number"])["tips"][0]["text"] == "เรื่องสะพาน"
     assert desk.json("list", "--search", "เรือบิน")["threads"] == []
+
+
+def test_at_a_real_vault_words_are_typed_and_never_arguments(
+    real: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real.begin_epochs()
+    box = DropBox(real.newsroom)
+    box.send(Source(real.newsroom, 1), "เรื่องสะพาน")
+    box.send(Source(real.newsroom, 2), "เรื่องถนน")
+    box.fill(real.stick)
+    real.json("import", real.stick)
+    for words, instead in (("list --search สะพาน", "--search -"), ("reply 1 --text x", "--text-file -")):
+        assert real.run(*words.split()) == 69
+        assert "stays in the shell's history" in real.err and f"hint: Give {instead}" in real.err
+
+    def typing(text: str) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    typing("สะพาน\nนอกเรื่อง")
+    [found] = real.json("list", "--search", "-")["threads"]
+    assert real.json("show", found["number"])["tips"][0]["text"] == "เรื่องสะพาน"
+    typing("ก" * 1_000)
+    assert real.run("list", "--search", "-") == 65
+    typing("ขอบคุณ\nมาก\n")
+    real.json("reply", found["number"], "--text-file", "-")
+    assert real.json("show", found["number"])["replies"][0]["text"] == "ขอบคุณ\nมาก"
 
 
 def test_files_without_a_message(desk: Desk, box: DropBox, tmp_path: Path) -> None:
@@ -418,16 +455,6 @@ class TestRefusals:
 
 
 class TestAirGap:
-    @pytest.fixture
-    def real(self, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Desk:
-        """A desk of a network that is no practice one, whose dates the machine's clock is within."""
-        import time
-
-        desk = Desk(Newsroom(practice=False, now=int(time.time())), tmp_path, capfd)
-        monkeypatch.setattr(airgap, "interfaces_up", list)
-        assert desk.init() == 0, desk.err
-        return desk
-
     def connect(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(airgap, "interfaces_up", lambda: ["eth0", "wlan0"])
 

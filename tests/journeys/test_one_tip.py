@@ -264,9 +264,11 @@ def name_of(place: tuple[int, int, int]) -> str:
 
 
 def printed_reply(newsroom: Practice) -> str:
-    """What the printed line says to the source."""
-    words = shlex.split(newsroom.step(4))
-    return words[words.index("--text") + 1]
+    """What the printed line says to the source: it comes from a file, never as an argument."""
+    answer = newsroom.home / "answer.txt"
+    assert f"--text-file - --vault {newsroom.home / 'stations/isra'}" in newsroom.step(4)
+    assert f"<{answer} &&" in newsroom.step(4)
+    return answer.read_text("utf-8").strip()
 
 
 @pytest.fixture(scope="module")
