@@ -219,8 +219,7 @@ def restore(session: Session, path: Path, desk_key: Path, as_json: bool) -> None
 
     Asks for two passphrases: the desk key file's, then a new one for the vault.
     """
-    # Whether it is a practice vault stands in the backup, which isn't open yet: so it is checked as a real one.
-    up = session.check(practice=False)
+    up = session.check(practice=backups.is_practice(path))
     desk = _desk_key(desk_key, session.passphrases)
     passphrase = session.passphrases.ask("the vault", new=True)
     with backups.restore(path, desk.desk, session.folder, passphrase, session.now, system_randomness) as vault:

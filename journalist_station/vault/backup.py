@@ -3,6 +3,9 @@
 The file is an age file; inside is a tar archive of the database as it lies on the disk, its key, and the item files.
 It replaces the backup before it. It reaches back to the oldest week whose keys it holds: only a newer backup, and the
 destruction of this one, erase those.
+
+A practice vault's backup says so in the clear, because it is asked before anything is unlocked: its header has one more
+stanza, which opens nothing. The header's own tag covers it, so nobody can put it into a real vault's backup.
 """
 
 from __future__ import annotations
@@ -26,7 +29,10 @@ from journalist_station.vault.lock import Lock, Stretching
 from journalist_station.vault.vault import DATABASE, Vault, make_folders
 from keys import age
 from keys.age import HybridIdentity, StreamSealer
-from keys.errors import Malformed, NotForUs, Refused
+from keys.age.header import Stanza
+from keys.age.header import parse as parse_header
+from keys.age.recipients import Label
+from keys.errors import Malformed, NotAuthentic, NotForUs, Refused
 from keys.keyfile import DeskSecret
 from keys.primitives import Randomness
 
@@ -39,6 +45,7 @@ _KEY = "key"
 _MEMBER = re.compile(rf"{ITEMS}/([0-9a-f]{{2}})/(\1[0-9a-f]{{30}})\Z")
 _BUFFER_BYTES = 1 << 20
 MAX_KEY_BYTES = 64
+PRACTICE_STANZA = "mustshare-practice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,26 @@ class Backup:
     size: int
     files: int
     reaches_back: int | None
+
+
+class PracticeMark:
+    """Stands among a backup's recipients, and can't open it."""
+
+    label = Label.POSTQUANTUM
+
+    def wrap(self, file_key: bytes, randomness: Randomness) -> list[Stanza]:
+        """Return the one stanza that says it."""
+        return [Stanza(PRACTICE_STANZA, (), b"")]
+
+
+def is_practice(path: Path) -> bool:
+    """Tell whether a backup says that it is a practice vault's. Only `restore` tells whether that is true.
+
+    Raises:
+        Malformed: it is no backup.
+    """
+    with open(path, "rb") as file:
+        return any(stanza.type == PRACTICE_STANZA for stanza in parse_header(file).stanzas)
 
 
 def write(vault: Vault, passphrase: str, path: Path, now: int) -> Backup:
@@ -75,7 +102,8 @@ def write(vault: Vault, passphrase: str, path: Path, now: int) -> Backup:
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with full_disk_told(), open(os.open(temporary, flags, 0o600), "wb", buffering=_BUFFER_BYTES) as file:
-                sealer = age.sealer(file, [vault.backup_recipient], vault.randomness)
+                mark = [PracticeMark()] if vault.practice else []
+                sealer = age.sealer(file, [vault.backup_recipient, *mark], vault.randomness)
                 _archive(vault, key, files, sealer)
                 sealer.finish()
                 file.flush()
@@ -140,10 +168,11 @@ def restore(
     Raises:
         Refused: the folder exists.
         NotForUs: the backup is another desk's.
-        NotAuthentic, Malformed: it is damaged, or no backup.
+        NotAuthentic, Malformed: it is damaged, or no backup, or a real vault's that says that it is for practice.
     """
     if folder.exists():
         raise Refused("There is something in that folder already.", "Choose another folder for the vault.")
+    marked = is_practice(path)
     building = folder.with_name(f".{folder.name}.{randomness(8).hex()}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     building.mkdir(mode=0o700)
@@ -161,6 +190,8 @@ def restore(
                 facts.set_setting(database, confirming.AWAITS_INVENTORY, 1)
                 journal.record(database, now, "restore", backup_of=facts.number(database, TIME))
             practice = vault.practice
+            if marked and not practice:
+                raise NotAuthentic("This backup says that it is for practice, and holds a real vault.")
         finally:
             database.close()
         lock = Lock.make(

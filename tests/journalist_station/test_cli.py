@@ -309,9 +309,8 @@ def test_a_backup_is_restored_with_the_desks_key(
     desk.json("import", desk.stick)
     desk.json("backup", "--out", tmp_path / "backup")
     words = ["restore", "--from", tmp_path / "backup", "--desk-key", desk.write_desk_key()]
-    monkeypatch.setattr(airgap, "interfaces_up", list)
-    # Restoring knows nothing of practice before the backup is open: no pretended time.
-    code = desk.run(*words, pretend=False, passphrases=(KEY_PASSPHRASE, "a new passphrase"), vault=tmp_path / "new")
+    monkeypatch.setattr(airgap, "interfaces_up", lambda: ["eth0"])  # Nobody asks, to practise.
+    code = desk.run(*words, passphrases=(KEY_PASSPHRASE, "a new passphrase"), vault=tmp_path / "new")
     assert code == 0, desk.err
     assert desk.run("list", passphrases=("a new passphrase",), vault=tmp_path / "new") == 0
     assert "tip" in desk.out
@@ -468,6 +467,14 @@ class TestAirGap:
         assert _tree(real.vault) == before
         assert real.init(vault=real.folder / "second") == 69
         assert not (real.folder / "second").exists()
+
+    def test_a_connected_machine_restores_no_vault(self, real: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        real.json("backup", "--out", real.folder / "backup")
+        self.connect(monkeypatch)
+        words = ["restore", "--from", real.folder / "backup", "--desk-key", real.write_desk_key()]
+        assert real.run(*words, passphrases=(), vault=real.folder / "new") == 69
+        assert "Nothing was unlocked." in real.err
+        assert not (real.folder / "new").exists()
 
     def test_the_override_is_loud_and_logged(self, real: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         self.connect(monkeypatch)

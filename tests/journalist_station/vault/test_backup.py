@@ -1,7 +1,10 @@
+"""A backup brings everything back under the desk's key alone; a damaged, forged or foreign one makes no vault."""
+
 from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -140,6 +143,36 @@ def test_what_is_no_archive_is_no_backup(station: Station, inside: bytes) -> Non
 def _forge(station: Station, inside: bytes) -> None:
     recipient = HybridIdentity.from_seed(station.secret.backup_key).recipient()
     (station.folder / "forged").write_bytes(age.seal_bytes(inside, [recipient], system_randomness))
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[Station]:
+    """The station of a network that isn't there to practise."""
+    made = Station(Newsroom(practice=False), tmp_path / "real")
+    yield made
+    made.vault.close()
+
+
+def test_a_practice_backup_says_so_and_no_real_one_can_be_made_to(station: Station, real: Station) -> None:
+    """What is asked before anything is unlocked: a stranger who says it of a real vault gets nothing restored."""
+    assert backup.is_practice(write(station))
+    path = write(real)
+    assert not backup.is_practice(path)
+    whole = path.read_bytes()
+
+    header, rest = whole.split(b"\n--- ", 1)
+    mark = b"-> " + backup.PRACTICE_STANZA.encode() + b"\n"
+    path.write_bytes(header + b"\n" + mark + b"\n--- " + rest)
+    assert backup.is_practice(path)
+    with pytest.raises(NotAuthentic):
+        restore(real, path)
+
+    key = HybridIdentity.from_seed(real.secret.backup_key)
+    opened = age.open_bytes(whole, [key])
+    path.write_bytes(age.seal_bytes(opened, (key.recipient(), backup.PracticeMark()), system_randomness))
+    with pytest.raises(NotAuthentic, match="holds a real vault"):
+        restore(real, path)
+    assert not (real.folder / "restored").exists()
 
 
 def test_a_restore_never_overwrites(station: Station) -> None:
