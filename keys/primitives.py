@@ -152,21 +152,30 @@ _HPKE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHA
 class HybridPublicKey:
     """An ML-KEM-768 + X25519 public key: 1,184 bytes and 32 bytes."""
 
-    __slots__ = ("_key",)
+    __slots__ = ("_key", "_mlkem")
 
     def __init__(self, raw: bytes) -> None:
         """Raises: ValueError: when the bytes are no such key."""
         if len(raw) != MLKEM768X25519_PUBLIC_BYTES:
             raise ValueError("a hybrid public key has 1,216 bytes")
+        self._mlkem = mlkem.MLKEM768PublicKey.from_public_bytes(raw[:MLKEM768_PUBLIC_BYTES])
         self._key = hpke.MLKEM768X25519PublicKey(
-            mlkem.MLKEM768PublicKey.from_public_bytes(raw[:MLKEM768_PUBLIC_BYTES]),
-            x25519.X25519PublicKey.from_public_bytes(raw[MLKEM768_PUBLIC_BYTES:]),
+            self._mlkem, x25519.X25519PublicKey.from_public_bytes(raw[MLKEM768_PUBLIC_BYTES:])
         )
 
     def wrap(self, plaintext: bytes, info: bytes) -> tuple[bytes, bytes]:
         """HPKE base mode, one message (RFC 9180): returns the encapsulation (1,120 bytes) and the ciphertext."""
         sealed = _HPKE.encrypt(plaintext, self._key, info)
         return sealed[:HPKE_MLKEM768X25519_ENC_BYTES], sealed[HPKE_MLKEM768X25519_ENC_BYTES:]
+
+    def encapsulation(self, ephemeral: bytes) -> bytes:
+        """Return an encapsulation as `wrap` makes it (ML-KEM's ciphertext, X25519's share), and drop what it agrees on.
+
+        Args:
+            ephemeral: 32 random bytes, X25519's half of its randomness.
+        """
+        _, ciphertext = self._mlkem.encapsulate()
+        return ciphertext + x25519_public(ephemeral)
 
 
 class HybridPrivateKey:

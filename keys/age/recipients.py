@@ -166,6 +166,15 @@ class HybridRecipient:
         enc, body = self._key.wrap(file_key, _HYBRID_INFO)
         return [Stanza(HYBRID, (to_base64(enc),), body)]
 
+    def decoy(self, randomness: Randomness) -> Stanza:
+        """Make a stanza that opens for nobody, and that nobody without this recipient's private key tells from others.
+
+        Its encapsulation is a real one; in place of the wrapped file key, which is a stream cipher's output and its tag
+        under a key that only the private key gives, stand random bytes. For recipients whose private key is gone.
+        """
+        enc = self._key.encapsulation(randomness(KEY_BYTES))
+        return Stanza(HYBRID, (to_base64(enc),), randomness(WRAPPED_FILE_KEY_BYTES))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HybridIdentity:

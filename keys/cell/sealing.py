@@ -42,7 +42,8 @@ class Sealer:
     """Makes seals to fixed recipients, filled up to R with throw-away ones. SPEC section 7.1.
 
     The throw-away keys are made here and their private halves dropped at once; a stanza to one of them can't be told
-    from any other. Making a seal costs R encapsulations and needs no plaintext, so it may be done ahead of time.
+    from any other, though it wraps nothing. Making a seal costs R encapsulations and needs no plaintext, so it may be
+    done ahead of time.
 
     Args:
         recipients: at most R, each the newsroom's for this week, or the source's.
@@ -54,7 +55,7 @@ class Sealer:
             raise ValueError("there are more recipients than stanzas")
         self.recipients = tuple(recipients)
         self.geometry = geometry
-        self._fillers = tuple(
+        self._nobodies = tuple(
             HybridIdentity.from_seed(randomness(primitives.KEY_BYTES)).recipient()
             for _ in range(geometry.recipients - len(recipients))
         )
@@ -66,18 +67,18 @@ class Sealer:
         Raises:
             ValueError: there is no such place, or nobody to stand there.
         """
-        first, others = self.recipients[:1], self.recipients[1:]
-        if place is None:
-            order = shuffled([*first, *others, *self._fillers], self._randomness)
-        else:
-            order = shuffled([*others, *self._fillers], self._randomness)
-            if not first or not 0 <= place <= len(order):
-                raise ValueError("no recipient can stand at that place")
-            order.insert(place, first[0])
         file_key = self._randomness(header.FILE_KEY_BYTES)
-        stanzas = [stanza for recipient in order for stanza in recipient.wrap(file_key, self._randomness)]
+        stanzas = [stanza for recipient in self.recipients for stanza in recipient.wrap(file_key, self._randomness)]
+        decoys = [nobody.decoy(self._randomness) for nobody in self._nobodies]
+        if place is None:
+            order = shuffled([*stanzas, *decoys], self._randomness)
+        else:
+            order = shuffled([*stanzas[1:], *decoys], self._randomness)
+            if not stanzas or not 0 <= place <= len(order):
+                raise ValueError("no recipient can stand at that place")
+            order.insert(place, stanzas[0])
         nonce = self._randomness(NONCE_BYTES)
-        return Seal(header.header_bytes(file_key, stanzas) + nonce, stream.payload_key(file_key, nonce))
+        return Seal(header.header_bytes(file_key, order) + nonce, stream.payload_key(file_key, nonce))
 
 
 def shuffled(values: Iterable[T], randomness: Randomness) -> list[T]:

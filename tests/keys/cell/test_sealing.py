@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections import Counter
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keys.age import header
 from keys.age.stream import PayloadNotAuthentic
 from keys.cell import (
     CELL_BYTES,
@@ -28,8 +30,9 @@ from keys.cell import (
     seal_digest,
     shuffled,
 )
+from keys.encoding import from_base64
 from keys.errors import NoRoom, NotForUs
-from keys.primitives import sha256
+from keys.primitives import KEY_BYTES, sha256, system_randomness, x25519_is_low_order
 from tests.keys.cell.doubles import NETWORKS, SERIES, identity, opened, seal, seal_item, sealer
 from tests.simulators.newsroom import seeded
 
@@ -226,6 +229,21 @@ def test_a_cell_to_nobody_is_a_cell() -> None:
     with pytest.raises(NotForUs):
         open_cell(cell, [identity("Somchai")], SIX)
     assert len(cell) == CELL_BYTES
+
+
+def test_places_that_nobody_has_look_like_a_readers() -> None:
+    reader = identity("reader")
+    seen: dict[bool, set[tuple[int, int]]] = {True: set(), False: set()}
+    shares = set()
+    for _ in range(8):
+        seal = Sealer([reader.recipient()], Geometry(3), system_randomness).seal()
+        for stanza in header.parse(io.BytesIO(seal.prefix)).stanzas:
+            enc = from_base64(stanza.arguments[0])
+            shares.add(enc[-KEY_BYTES:])
+            seen[reader.unwrap([stanza]) is not None].add((len(enc), len(stanza.body)))
+            assert not x25519_is_low_order(enc[-KEY_BYTES:])
+    assert seen == {True: {(1_120, 32)}, False: {(1_120, 32)}}
+    assert len(shares) == 24
 
 
 def test_no_seal_is_made_twice() -> None:
