@@ -50,6 +50,16 @@ def test_one_read_returns_what_is_there(pair: Pair) -> None:
     assert buffer[:5] == b"12345"
 
 
+def test_one_read_returns_all_that_has_come_in_pieces(pair: Pair) -> None:
+    client, server = pair
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+    for piece in (b"1" * 60_000, b"2" * 60_000, b"3"):
+        client.sendall(piece)
+    buffer = bytearray(200_000)
+    assert body_of(server, 150_000).readinto(buffer) == 120_001
+    assert buffer[:120_001] == b"1" * 60_000 + b"2" * 60_000 + b"3"
+
+
 def test_a_connection_that_closes_early_is_told(pair: Pair) -> None:
     client, server = pair
     client.sendall(b"12345")
