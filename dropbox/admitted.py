@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from dropbox.allotment import Allotment, check_list, check_signatures
+from dropbox.consensus import Comparison
 from dropbox.state import State, bulletin_of, desk_of
 from keys import bulletin, epochs, manifest
 from keys.bulletin import Bulletin, CloseOrder
@@ -75,9 +76,14 @@ class Admitted:
                 rejected += 1
         return cls(state, in_force, lists, bulletins, order, rejected)
 
-    def open_at(self, now: int) -> epochs.Openness:
-        """Whether the box is open now, for which desks and with which recipients. SPEC 11.5."""
-        return epochs.openness(self.manifest, self.lists, self.state.floors, self.order, now)
+    def open_at(self, now: int, clock: Comparison = Comparison.NOT_COMPARED) -> epochs.Openness:
+        """Whether the box is open now, for which desks and with which recipients. SPEC 11.5, 11.6.
+
+        Args:
+            clock: what tor's consensus says of `now`.
+        """
+        disagrees = clock is Comparison.DISAGREES
+        return epochs.openness(self.manifest, self.lists, self.state.floors, self.order, now, disagrees=disagrees)
 
     def bulletins_of(self, desk: int) -> dict[bytes, SignedDocument]:
         """Return a desk's bulletins by their ids, those that don't verify among them."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from dropbox.admitted import Admitted
+from dropbox.consensus import Comparison
 from dropbox.delivery import MAX_REASONS, Delivery, Gathered
 from dropbox.floors import FloorsFile, higher
 from dropbox.state import State, sequence_of
@@ -41,6 +42,10 @@ class ServerKey:
         return f"ServerKey({self.name!r})"
 
 
+def _nothing_to_compare(_now: int) -> Comparison:
+    return Comparison.NOT_COMPARED
+
+
 class Box:
     """Everything a server knows, over its store. Every method may be called by any worker's thread."""
 
@@ -52,10 +57,16 @@ class Box:
         randomness: Randomness,
         version: str,
         floors: FloorsFile | None = None,
+        compare: Callable[[int], Comparison] = _nothing_to_compare,
     ) -> None:
-        """Args: floors: where they are kept once more, so that an old data folder is noticed."""
+        """
+        Args:
+            floors: where they are kept once more, so that an old data folder is noticed.
+            compare: says of a time of this server's clock what tor's consensus says of it. Asked for each tip.
+        """
         self.store = store
         self._floors = floors
+        self._compare = compare
         self._key = key
         self._clock = clock
         self._randomness = randomness
@@ -104,7 +115,10 @@ class Box:
 
     def openness(self) -> Openness:
         """Whether anything may be taken in now, for which desks; ask for each tip anew."""
-        return self.admitted().open_at(self.now)
+        return self._open_at(self.now)
+
+    def _open_at(self, now: int) -> Openness:
+        return self.admitted().open_at(now, self._compare(now))
 
     def sealer(self, desks: Sequence[int]) -> tuple[int, Sealer]:
         """Return the week and a sealer to these desks, raising the floor to that week first.
@@ -112,16 +126,18 @@ class Box:
         Raises:
             Stale: the box, or one of these desks, is closed. Nothing else is ever sealed to.
         """
-        now = self.openness()
-        if not now.is_open or not desks or not set(desks) <= set(now.desks):
+        now = self.now
+        opening = self._open_at(now)
+        if not opening.is_open or not desks or not set(desks) <= set(opening.desks):
             raise Stale("The drop box is closed for what you chose.", "Nothing was stored. Try again later.")
-        self._raise_floor(now.week)
-        recipients = [now.recipients[desk] for desk in sorted(set(desks))]
-        return now.week, Sealer(recipients, self.geometry, self._randomness)
+        self._raise_floor(opening.week, now)
+        recipients = [opening.recipients[desk] for desk in sorted(set(desks))]
+        return opening.week, Sealer(recipients, self.geometry, self._randomness)
 
-    def _raise_floor(self, week: int) -> None:
+    def _raise_floor(self, week: int, now: int) -> None:
+        """Raise the floors to a time at which the box was open, so by a clock that doesn't disagree."""
         if self.admitted().state.floors.week < week:
-            self._change(lambda state: replace(state, floors=state.floors.advance(week=week, now=self.now)))
+            self._change(lambda state: replace(state, floors=state.floors.advance(week=week, now=now)))
 
     def _change(self, edit: Callable[[State], State]) -> None:
         """Replace the state alone, in one transaction, whatever other workers do meanwhile."""
@@ -254,7 +270,9 @@ class Box:
         def count(state: State) -> State:
             nonlocal sequence
             sequence = state.inventory + 1
-            return replace(state, inventory=sequence, floors=state.floors.advance(now=self.now))
+            now = self.now
+            seen = None if self._compare(now) is Comparison.DISAGREES else now
+            return replace(state, inventory=sequence, floors=state.floors.advance(now=seen))
 
         self._change(count)
         state = self.admitted().state

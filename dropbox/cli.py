@@ -12,6 +12,7 @@ from rich.progress import Progress as Bar
 
 from dropbox.admitted import Admitted
 from dropbox.box import Box
+from dropbox.consensus import Comparison, ConsensusFile
 from dropbox.home import UNFOUNDED, Home, found
 from dropbox.serving import memory
 from dropbox.state import State
@@ -33,6 +34,14 @@ with_home = click.option(
     default=Path("/var/lib/mustshare"),
     show_default=True,
     help="The server's folder.",
+)
+
+with_consensus = click.option(
+    "--consensus",
+    type=click.Path(path_type=Path),
+    default=Path("/run/mustshare-tor/consensus"),
+    show_default=True,
+    help="tor's consensus, to compare the clock with: its cached-microdesc-consensus, or what onion-config writes.",
 )
 
 
@@ -104,15 +113,22 @@ def admit(home: Path, network: str | None, documents: tuple[Path, ...], as_json:
     show_default=True,
     help="For sockets and locks, on a memory file system.",
 )
+@with_consensus
 @click.option("--group", help="The group that may connect to the sockets: tor's.")
 @click.option("--without-circuits", is_flag=True, hidden=True, help="For tests without tor.")
-def serve(home: Path, run_folder: Path, group: str | None, without_circuits: bool) -> int:
-    """Serve both sites until stopped, each on a Unix socket below the run folder."""
+def serve(home: Path, run_folder: Path, consensus: Path, group: str | None, without_circuits: bool) -> int:
+    """Serve both sites until stopped, each on a Unix socket below the run folder.
+
+    The clock is compared with tor's consensus for each tip: while the two disagree the box is closed.
+    """
     memory.poison_frees()
     memory.shield()
     from dropbox.service import COLLECT_SOCKET, SOURCE_SOCKET, Server
 
-    server = Server(Home(home), run_folder.absolute(), lambda: int(time.time()))
+    authorities = ConsensusFile(consensus.absolute())
+    server = Server(Home(home), run_folder.absolute(), lambda: int(time.time()), authorities)
+    if authorities.compare(int(time.time())) is Comparison.NOT_COMPARED:
+        terminal.note("There is no consensus of tor's to compare the clock with yet: keep the clock right.")
 
     def ready() -> None:
         click.echo(f"ready: {run_folder / SOURCE_SOCKET} and {run_folder / COLLECT_SOCKET}")
@@ -122,21 +138,25 @@ def serve(home: Path, run_folder: Path, group: str | None, without_circuits: boo
 
 @cli.command()
 @with_home
+@with_consensus
 @terminal.with_json
-def status(home: Path, as_json: bool) -> None:
+def status(home: Path, consensus: Path, as_json: bool) -> None:
     """Say whether the box is open, for whom and until when, and how much room there is. Nothing about tips."""
     place = Home(home)
     settings = place.settings()
     found_there = look_at(place.data)
     state = place.floors.over(State.decode(found_there.documents))
-    facts = facts_of(found_there, state, settings.name, int(time.time()))
+    now = int(time.time())
+    facts = facts_of(found_there, state, settings.name, now, ConsensusFile(consensus).compare(now))
     _show(facts if as_json else in_words(facts), as_json)
 
 
-def facts_of(found_there: Status, state: State, name: str, now: int) -> dict[str, Any]:
-    """What `status` tells."""
+def facts_of(
+    found_there: Status, state: State, name: str, now: int, clock: Comparison = Comparison.NOT_COMPARED
+) -> dict[str, Any]:
+    """What `status` tells. Args: clock: what tor's consensus says of `now`."""
     admitted = Admitted.verify(state, now)
-    opening = admitted.open_at(now)
+    opening = admitted.open_at(now, clock)
     in_force = admitted.manifest
     return {
         "server": name,
@@ -144,6 +164,7 @@ def facts_of(found_there: Status, state: State, name: str, now: int) -> dict[str
         "open": opening.is_open,
         "closed_because": opening.reason.value if opening.reason else "",
         "open_desks": list(opening.desks),
+        "clock": clock.value,
         "manifest": in_force.sequence if in_force else 0,
         "practice": bool(in_force and in_force.practice),
         "days_left_manifest": max(0, (in_force.valid_until - now) // 86_400) if in_force else 0,
@@ -162,6 +183,13 @@ def facts_of(found_there: Status, state: State, name: str, now: int) -> dict[str
     }
 
 
+_OF_THE_CLOCK = {
+    Comparison.AGREES: "agrees with tor's consensus",
+    Comparison.DISAGREES: "disagrees with tor's consensus: set this machine's clock, and see that tor is connected",
+    Comparison.NOT_COMPARED: "not compared: no consensus of tor's could be read at --consensus",
+}
+
+
 def in_words(facts: dict[str, Any]) -> dict[str, object]:
     """What `status` tells to people."""
     weeks = [f"desk {desk}: {left} weeks" for desk, left in facts["weeks_left_epochs"].items()]
@@ -172,6 +200,7 @@ def in_words(facts: dict[str, Any]) -> dict[str, object]:
         "server": facts["server"],
         "network": facts["network"] or "none yet",
         "box": f"open for desks {desks}" if facts["open"] else f"closed: {facts['closed_because']}",
+        "clock": _OF_THE_CLOCK[Comparison(facts["clock"])],
         "manifest": in_force if facts["manifest"] else "none yet",
         "practice": facts["practice"],
         "keys left": ", ".join(weeks) or "none",

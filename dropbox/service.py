@@ -17,6 +17,7 @@ from dropbox.box import Box
 from dropbox.collect import app as collect
 from dropbox.collect import prepared as prepared_answers
 from dropbox.collect.logins import Logins
+from dropbox.consensus import ConsensusFile
 from dropbox.home import Home
 from dropbox.intake.progress import Board
 from dropbox.intake.workshop import SealStream, Workshop
@@ -128,13 +129,14 @@ def largest_upload(in_force: Manifest | None) -> int:
 class Server:
     """One running server: made in the arbiter; the applications it makes are shared by all workers."""
 
-    def __init__(self, home: Home, run_folder: Path, clock: Callable[[], int]) -> None:
+    def __init__(self, home: Home, run_folder: Path, clock: Callable[[], int], consensus: ConsensusFile) -> None:
+        """Args: consensus: what the clock is compared with, for each tip anew."""
         self._home = home
         self._run_folder = run_folder
         self._clock = clock
         self._store: Store = home.open_store(system_randomness)
         self._workshop: Workshop | None = None
-        self.box = Box(self._store, home.key(), clock, system_randomness, __version__, home.floors)
+        self.box = Box(self._store, home.key(), clock, system_randomness, __version__, home.floors, consensus.compare)
         self.box.keep_floors()
 
     def applications(self) -> tuple[Flask, Flask]:

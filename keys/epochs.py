@@ -201,8 +201,8 @@ class Floors:
     ) -> Floors:
         """Return floors that have risen to what was admitted, sealed to and seen. They never fall.
 
-        Advance `now` and `week` only by a clock that was compared with another (tor's consensus): a clock that once
-        leapt ahead closes the box until the floors' file is mended by hand.
+        Never advance `now` and `week` by a clock that disagrees with tor's consensus: floors that once leapt ahead
+        close the box until they are mended by hand.
         """
         sequences = dict(self.lists)
         for each in lists:
@@ -261,6 +261,7 @@ class Closed(enum.Enum):
     MANIFEST_NOT_YET_VALID = "manifest-not-yet-valid"
     MANIFEST_EXPIRED = "manifest-expired"
     ORDERED = "ordered"
+    CLOCK_DISAGREES = "clock-disagrees"
     CLOCK_BEHIND = "clock-behind"
     WEEK_BELOW_FLOOR = "week-below-floor"
     NO_EPOCHS = "no-epochs"
@@ -293,6 +294,8 @@ def openness(
     floors: Floors,
     order: CloseOrder | None,
     now: int,
+    *,
+    disagrees: bool = False,
 ) -> Openness:
     """Decide whether the box is open, and for which desks. Ask again for each tip: nothing here lasts. SPEC 11.5.
 
@@ -304,11 +307,12 @@ def openness(
         floors: what this server must not go below.
         order: the close order admitted under this manifest, if any.
         now: Unix seconds.
+        disagrees: this clock was compared with tor's consensus, and can't be right.
     """
     week = week_of(now)
     if manifest is None:
         return Openness(week, {}, Closed.NO_MANIFEST)
-    reason = _closed(manifest, floors, order, now)
+    reason = _closed(manifest, floors, order, now, disagrees)
     if reason is not None:
         return Openness(week, {}, reason)
     recipients = {
@@ -319,11 +323,13 @@ def openness(
     return Openness(week, recipients, None if recipients else Closed.NO_EPOCHS)
 
 
-def _closed(manifest: Manifest, floors: Floors, order: CloseOrder | None, now: int) -> Closed | None:
+def _closed(manifest: Manifest, floors: Floors, order: CloseOrder | None, now: int, disagrees: bool) -> Closed | None:
     if manifest.sequence < floors.manifest:
         return Closed.MANIFEST_ROLLED_BACK
     if order is not None and order.closes(manifest):
         return Closed.ORDERED
+    if disagrees:
+        return Closed.CLOCK_DISAGREES
     if now < floors.latest - CLOCK_TOLERANCE_SECONDS:
         return Closed.CLOCK_BEHIND
     if week_of(now) < floors.week:

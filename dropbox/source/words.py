@@ -23,6 +23,7 @@ _CLOSED = {
     Closed.MANIFEST_NOT_YET_VALID: lazy_gettext("What the newsrooms signed for this drop box is not valid yet."),
     Closed.MANIFEST_EXPIRED: lazy_gettext("What the newsrooms signed for this drop box has run out."),
     Closed.ORDERED: lazy_gettext("The newsrooms have closed this drop box by a signed order."),
+    Closed.CLOCK_DISAGREES: lazy_gettext("The clock of this server does not agree with the time of the Tor network."),
     Closed.CLOCK_BEHIND: lazy_gettext("The clock of this server is wrong."),
     Closed.WEEK_BELOW_FLOOR: lazy_gettext("The clock of this server is wrong."),
     Closed.NO_EPOCHS: lazy_gettext("No newsroom has published a key for this week."),

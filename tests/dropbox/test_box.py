@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from dropbox.box import Box, ServerKey
+from dropbox.consensus import Comparison, Consensus
 from dropbox.state import State
 from dropbox.store import Change, Store
 from keys import cell, inventory
 from keys.cell import Flags
+from keys.epochs import Closed
 from keys.errors import DropBoxError, NotAuthentic, Refused, Stale
 from keys.inventory import CellId
 from keys.primitives import system_randomness
-from tests.simulators.newsroom import Newsroom
+from tests.simulators.newsroom import DAY, Newsroom
 
 
 class Server:
@@ -23,6 +25,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.newsroom = Newsroom(desks=2)
+        self.consensus: Consensus | None = None
         Store.create(folder / "data", 8, documents_bytes=1 << 20)
         self.store = Store.open(folder / "data")
         self.store.apply(Change(documents=State(self.newsroom.network).encode()))
@@ -31,7 +34,14 @@ class Server:
     def again(self, seed: bytes | None = None) -> Box:
         """Another process's box over the same store."""
         key = ServerKey("alpha", seed or self.newsroom.server_seeds["alpha"])
-        return Box(self.store, key, lambda: self.newsroom.now, system_randomness, "0.1.0")
+        return Box(
+            self.store,
+            key,
+            lambda: self.newsroom.now,
+            system_randomness,
+            "0.1.0",
+            compare=lambda now: self.consensus.compare(now) if self.consensus else Comparison.NOT_COMPARED,
+        )
 
     def found(self) -> None:
         self.box.admit(self.newsroom.documents)
@@ -85,6 +95,43 @@ def test_sealing_raises_the_floor_first(server: Server) -> None:
         server.box.sealer([1])
     with pytest.raises(Stale):
         server.again().sealer([1])
+
+
+def consensus_of(now: int) -> Consensus:
+    return Consensus(now - 600, now + 3_000, now + 10_200)
+
+
+@pytest.mark.parametrize("leap", [30 * DAY, -2 * 3_600], ids=["ahead", "behind"])
+def test_a_clock_that_the_consensus_contradicts_closes_the_box_and_raises_nothing(server: Server, leap: int) -> None:
+    server.found()
+    server.consensus = consensus_of(server.newsroom.now)
+    server.box.sealer([1])
+    server.box.inventory()
+    before = server.state.floors
+    right = server.newsroom.now
+
+    server.newsroom.now = right + leap
+    assert server.box.openness().reason is Closed.CLOCK_DISAGREES
+    with pytest.raises(Stale):
+        server.box.sealer([1])
+    server.box.inventory()  # What was taken in before can be carried away all the same.
+    assert server.state.floors == before
+
+    server.newsroom.now = right + 60
+    assert server.box.sealer([1])[0] == server.newsroom.week
+    server.box.inventory()
+    assert server.state.floors.latest == right + 60
+
+
+def test_a_clock_that_leapt_ahead_uncompared_closes_the_box_until_it_is_mended(server: Server) -> None:
+    """What the comparison is for: without one, floors follow any clock."""
+    server.found()
+    right = server.newsroom.now
+    server.newsroom.now = right + 30 * DAY
+    server.box.inventory()
+    server.newsroom.now = right
+    server.consensus = consensus_of(right)
+    assert server.box.openness().reason is Closed.CLOCK_BEHIND
 
 
 def test_every_process_sees_what_one_has_admitted(server: Server) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dropbox.cli import facts_of, in_words
+from dropbox.consensus import Comparison
 from dropbox.store import status
 from keys.bundle import EntryType
 from tests.simulators.office import Office, reply_cell
 
 
-def facts(office: Office) -> dict[str, object]:
-    return facts_of(status(office.data), office.state, "alpha", office.newsroom.now)
+def facts(office: Office, clock: Comparison = Comparison.NOT_COMPARED) -> dict[str, object]:
+    return facts_of(status(office.data), office.state, "alpha", office.newsroom.now, clock)
 
 
 def test_status_tells_who_filled_the_documents_and_what_was_refused(tmp_path: Path) -> None:
@@ -30,6 +33,25 @@ def test_status_tells_who_filled_the_documents_and_what_was_refused(tmp_path: Pa
         assert words["box"] == "open for desks 1, 2"
         assert words["bulletins"] == f"desk 1: {40 - len(said['refused'])}, desk 2: 0"
         assert words["refused of desk 1"] == ", ".join(map(str, said["refused"]))
+    finally:
+        office.close()
+
+
+@pytest.mark.parametrize(
+    ("clock", "box", "words"),
+    [
+        (Comparison.AGREES, "open for desks 1, 2", "agrees"),
+        (Comparison.DISAGREES, "closed: clock-disagrees", "disagrees"),
+        (Comparison.NOT_COMPARED, "open for desks 1, 2", "not compared"),
+    ],
+)
+def test_status_says_how_the_clock_stands(tmp_path: Path, clock: Comparison, box: str, words: str) -> None:
+    office = Office(tmp_path)
+    try:
+        told = facts(office, clock)
+        assert told["clock"] == clock.value
+        assert in_words(told)["box"] == box
+        assert str(in_words(told)["clock"]).startswith(words)
     finally:
         office.close()
 

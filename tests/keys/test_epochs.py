@@ -303,6 +303,7 @@ CLOSED: list[tuple[str, Callable[[Newsroom], epochs.Openness], Closed]] = [
     ("not yet valid", lambda n: opened(n, now=n.manifest.valid_from - 1), Closed.MANIFEST_NOT_YET_VALID),
     ("rolled back", lambda n: opened(n, floors=Floors(manifest=2)), Closed.MANIFEST_ROLLED_BACK),
     ("ordered to close", lambda n: n.openness(order=_orders(n)), Closed.ORDERED),
+    ("clock that tor's consensus contradicts", lambda n: opened(n, disagrees=True), Closed.CLOCK_DISAGREES),
     ("clock behind", lambda n: opened(n, floors=Floors(latest=n.now + DAY + 1)), Closed.CLOCK_BEHIND),
     ("week below the floor", lambda n: opened(n, floors=Floors(week=WEEK + 1)), Closed.WEEK_BELOW_FLOOR),
     ("no lists", lambda n: opened(n, lists={}), Closed.NO_EPOCHS),
@@ -320,6 +321,7 @@ def opened(
     lists: dict[int, EpochList] | None = None,
     floors: Floors | None = None,
     now: int | None = None,
+    disagrees: bool = False,
 ) -> epochs.Openness:
     return epochs.openness(
         newsroom.manifest,
@@ -327,6 +329,7 @@ def opened(
         floors or Floors(),
         None,
         newsroom.now if now is None else now,
+        disagrees=disagrees,
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dropbox import replies, service
+from dropbox.consensus import ConsensusFile
 from dropbox.home import Home
 from dropbox.serving import launch, memory
 from dropbox.serving.pace import Rate
@@ -103,7 +104,8 @@ def main() -> int:
         return int(time.time()) + int(ahead)
 
     OddServer.counts = oddities["counts"]
-    server = OddServer(Home(Path(home)), Path(run_folder), clock)
+    consensus = ConsensusFile(Path(home).with_name("consensus"))
+    server = OddServer(Home(Path(home)), Path(run_folder), clock, consensus)
     return server.serve(group=None, circuits=False, on_ready=lambda: print("ready", flush=True))
 
 

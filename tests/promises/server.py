@@ -74,7 +74,9 @@ def command(home: Path, run_folder: Path, oddities: Oddities | None) -> list[str
         return [sys.executable, str(ODD_PROGRAM), str(home), str(run_folder), json.dumps(asdict(oddities))]
     installed = Path(sys.executable).with_name("dropbox-server")
     words = [str(installed)] if installed.exists() else [sys.executable, "-m", "dropbox.cli"]
-    return [*words, "serve", "--home", str(home), "--run", str(run_folder), "--without-circuits"]
+    consensus = home.with_name("consensus")
+    given = ("--home", str(home), "--run", str(run_folder), "--consensus", str(consensus))
+    return [*words, "serve", *given, "--without-circuits"]
 
 
 def environment() -> dict[str, str]:
@@ -124,6 +126,7 @@ class Premises:
         self.newsroom = of or newsroom()
         self.home = Home(folder / "home")
         self.run_folder = folder / "run"
+        self.consensus = folder / "consensus"
         self.log_path = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
         self.home.settle("alpha", slots, lambda length: self.newsroom.server_seeds["alpha"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.promises.browser import MULTIPART, Form
 from tests.promises.desk import DeskPost
 from tests.promises.server import Oddities, Premises, newsroom
 from tests.promises.words import LANGUAGES, say
+from tests.simulators.tor import consensus_head
 
 SLOTS = 24
 DAY = 86_400
@@ -33,6 +35,7 @@ UNSIGNED = "The newsrooms have not signed for this drop box yet."
 NOT_THE_NEWEST = "What the newsrooms signed for this drop box is not the newest."
 NOT_YET_VALID = "What the newsrooms signed for this drop box is not valid yet."
 RUN_OUT = "What the newsrooms signed for this drop box has run out."
+CONTRADICTED = "The clock of this server does not agree with the time of the Tor network."
 WRONG_CLOCK = "The clock of this server is wrong."
 NO_KEY = "No newsroom has published a key for this week."
 ORDERED = "The newsrooms have closed this drop box by a signed order."
@@ -167,6 +170,25 @@ def test_a_wrong_clock_closes_the_box(premises: Premises, clock: Clock) -> None:
     clock.set(days=8)
     assert_closed(premises, WRONG_CLOCK)
     clock.set(days=10)
+    assert_open(premises)
+
+
+def test_a_clock_that_tors_consensus_contradicts_closes_the_box(premises: Premises, clock: Clock) -> None:
+    """And opens it within the same second once tor has a newer consensus; no wrong clock leaves a trace."""
+    premises.consensus.write_bytes(consensus_head(int(time.time())))
+    assert_open(premises)
+    clock.set(days=9)
+    assert_closed(premises, CONTRADICTED)
+    clock.set(days=-1)
+    assert_closed(premises, CONTRADICTED)
+    clock.set(days=0)
+    assert_open(premises)
+    clock.set(days=9)
+    premises.courier().inventory()
+    clock.set(days=0)
+    assert_open(premises)
+    clock.set(days=9)
+    premises.consensus.write_bytes(consensus_head(int(time.time()) + 9 * DAY))
     assert_open(premises)
 
 

@@ -22,6 +22,7 @@ from typing import Any
 from werkzeug.test import TestResponse
 
 from dropbox.box import Box, ServerKey
+from dropbox.consensus import Comparison
 from dropbox.intake.progress import Board
 from dropbox.replies import Mailboxes
 from dropbox.sessions import Sessions
@@ -97,7 +98,10 @@ class Site:
         self.store = Store.open(self.folder, reserve_slots=reserve)
         self.store.apply(Change(documents=State(self.newsroom.network).encode()))
         key = ServerKey("alpha", self.newsroom.server_seeds["alpha"])
-        self.box = Box(self.store, key, lambda: self.newsroom.now, system_randomness, "0.1.0")
+        self.clock = Comparison.NOT_COMPARED
+        self.box = Box(
+            self.store, key, lambda: self.newsroom.now, system_randomness, "0.1.0", compare=lambda _: self.clock
+        )
         self.milliseconds = 0
         self._chance = seeded("codenames of sources")
         self.waits: list[tuple[bool, int | None]] = []

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from dropbox.consensus import Comparison
 from dropbox.source import words
 from dropbox.state import State
 from dropbox.store import Change
@@ -66,6 +67,10 @@ def clock_behind(site: Site) -> None:
     edit(site, lambda state: replace(state, floors=replace(state.floors, latest=site.newsroom.now + DAY + 1)))
 
 
+def clock_contradicted(site: Site) -> None:
+    site.clock = Comparison.DISAGREES
+
+
 def week_below_floor(site: Site) -> None:
     edit(site, lambda state: replace(state, floors=replace(state.floors, week=site.newsroom.week + 1)))
 
@@ -95,6 +100,7 @@ CAUSES: dict[Callable[[Site], None], Closed] = {
     expired: Closed.MANIFEST_EXPIRED,
     not_yet_valid: Closed.MANIFEST_NOT_YET_VALID,
     ordered: Closed.ORDERED,
+    clock_contradicted: Closed.CLOCK_DISAGREES,
     clock_behind: Closed.CLOCK_BEHIND,
     week_below_floor: Closed.WEEK_BELOW_FLOOR,
     without_lists: Closed.NO_EPOCHS,
