@@ -23,7 +23,7 @@ from keys.manifest import Manifest
 from keys.minisign import MAX_DOCUMENT_BYTES, SignedDocument
 from keys.onion import OnionAddress
 from keys.primitives import system_randomness
-from onion_config import browser, clients, onion_keys, private_network, torrc
+from onion_config import browser, clients, consensus, onion_keys, private_network, torrc
 from onion_config.control import Tor
 from onion_config.deadline import Deadline, Progress
 from onion_config.private_files import private_folder, write_private
@@ -177,6 +177,24 @@ def _watch(net: PrivateNetwork) -> None:
             net.check()
     except KeyboardInterrupt:
         return
+
+
+@cli.command("consensus")
+@click.option("--tor", "folder", type=FOLDER, required=True, help="Where that tor keeps its data.")
+@click.option(
+    "--to",
+    type=FILE,
+    default=Path("/run/mustshare-tor/consensus"),
+    show_default=True,
+    help="Where the server looks: its --consensus.",
+)
+def consensus_(folder: Path, to: Path) -> None:
+    """Copy the times of tor's newest consensus to where the server may read them, to compare its clock with.
+
+    Only tor's own account may read that file of tor's: have this run as that account, each minute. Where server and tor
+    share an account, give the server the file cached-microdesc-consensus itself.
+    """
+    consensus.copy_head(folder, to)
 
 
 @cli.group()

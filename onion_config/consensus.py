@@ -1,7 +1,7 @@
-"""What a private network's authorities have agreed on, as tor keeps it on disk. tor's dir-spec, section 3.4.
+"""What a network's authorities have agreed on, as tor keeps it on disk. tor's dir-spec, section 3.4.
 
-Reading it tells when a network is whole, and copying it spares a client the download: then it connects in a second or
-two, where retries after a first vain attempt would cost ten.
+In a private network, reading it tells when all are there, and copying it spares a client the download: then it connects
+in a second or two, where retries after a first vain attempt would cost ten. On any network its head tells the time.
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ import shutil
 import time
 from pathlib import Path
 
-_CONSENSUS_FILE = "cached-microdesc-consensus"
+from keys.errors import Misconfigured
+from keys.files import write_file
+from onion_config.torrc import CONSENSUS_FILE
+
+_HEAD = re.compile(rb"network-status-version .*?^valid-until [^\n]*\n", re.DOTALL | re.MULTILINE)
+_MOST_HEAD_BYTES = 1_024
 _DESCRIPTOR_FILES = ("cached-microdescs", "cached-microdescs.new")
-_DIRECTORY_FILES = ("cached-certs", _CONSENSUS_FILE, *_DESCRIPTOR_FILES)
+_DIRECTORY_FILES = ("cached-certs", CONSENSUS_FILE, *_DESCRIPTOR_FILES)
 
 USABLE_SECONDS = 23 * 3600
 """tor takes a consensus as reasonably live for 24 hours after it expired."""
@@ -28,7 +33,7 @@ def announced(folder: Path) -> int:
 
 def members(folder: Path) -> int:
     """How many relays the tor in this folder knows as running and fit for everything an onion service needs."""
-    text = _read(folder / _CONSENSUS_FILE)
+    text = _read(folder / CONSENSUS_FILE)
     flags = (set(line.split()) for line in text.splitlines() if line.startswith("s "))
     return sum({"Running", "HSDir", "Guard"} <= each for each in flags)
 
@@ -40,11 +45,32 @@ def descriptors(folder: Path) -> int:
 
 def is_usable(folder: Path, relays: int, now: float) -> bool:
     """Whether a tor can connect with what this folder holds, if the same relays run again."""
-    match = re.search(r"^valid-after (\S+ \S+)$", _read(folder / _CONSENSUS_FILE), re.MULTILINE)
+    match = re.search(r"^valid-after (\S+ \S+)$", _read(folder / CONSENSUS_FILE), re.MULTILINE)
     if not match or members(folder) < relays or descriptors(folder) < relays:
         return False
     age = now - calendar.timegm(time.strptime(match[1], "%Y-%m-%d %H:%M:%S"))
     return 0 <= age < USABLE_SECONDS
+
+
+def copy_head(folder: Path, target: Path) -> None:
+    """Write the first lines of the consensus in a tor's folder, up to its expiry, to a file that everybody may read.
+
+    tor keeps the whole file for its own account, whatever its options say (docs/adr/0012). Its content is public.
+
+    Raises:
+        Misconfigured: tor has none yet, or it isn't one.
+        NoRoom, OSError: it can't be read, or the copy not be written.
+    """
+    try:
+        with (folder / CONSENSUS_FILE).open("rb") as file:
+            match = _HEAD.match(file.read(_MOST_HEAD_BYTES))
+    except FileNotFoundError:
+        match = None
+    if match is None:
+        raise Misconfigured(
+            "tor keeps no consensus in this folder.", "Name its DataDirectory; wait until tor has connected once."
+        )
+    write_file(target, match[0], private=False, replace=True)
 
 
 def copy(source: Path, target: Path) -> None:

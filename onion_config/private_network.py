@@ -94,6 +94,11 @@ class PrivateNetwork:
         """The control socket of the tor that carries the onion services."""
         return self._node(SERVICE).control
 
+    @property
+    def service_consensus(self) -> Path:
+        """The consensus of the tor that carries the onion services: what the server's clock is compared with."""
+        return self._node(SERVICE).consensus
+
     def client(self, name: str = CLIENT) -> Client:
         """Raises: KeyError: the network has no client of that name, or never started."""
         node = self._node(name)

@@ -17,6 +17,7 @@ from onion_config.private_files import check_socket_path
 
 LOG_FILE = "log"
 CONTROL_FILE = "control"
+CONSENSUS_FILE = "cached-microdesc-consensus"
 VOTING_INTERVAL_SECONDS = 20
 """How often the private network's authorities agree on who is there. Also what a missed vote costs."""
 
@@ -38,6 +39,11 @@ class Node:
     @property
     def log(self) -> Path:
         return self.folder / LOG_FILE
+
+    @property
+    def consensus(self) -> Path:
+        """Where it keeps the newest consensus whose signatures it verified. Only its own account may read that."""
+        return self.folder / CONSENSUS_FILE
 
 
 @dataclass(frozen=True, slots=True)

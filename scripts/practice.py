@@ -281,9 +281,9 @@ class Running:
 
     def _start_server(self) -> None:
         log = (self._practice.folder / "server.log").open("wb")
-        command = self._practice.command(
-            "dropbox-server", "serve", "--home", self._practice.server, "--run", self.run_folder
-        )
+        places = ("--home", self._practice.server, "--run", self.run_folder)
+        consensus = ("--consensus", self.network.service_consensus)
+        command = self._practice.command("dropbox-server", "serve", *places, *consensus)
         self._server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         log.close()
         socket_path = self.run_folder / "source/http.sock"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -40,6 +41,14 @@ def test_end_leaves_no_process_and_the_next_start_has_everything(newsroom: Pract
     newsroom.succeed(newsroom.step(2))
     assert newsroom.inventory().digests == held.digests
     assert newsroom.inventory().sequence > held.sequence
+
+
+def test_the_servers_clock_is_compared_with_the_consensus_of_its_own_tor(newsroom: Practice) -> None:
+    server, consensus = newsroom.home / "server", newsroom.home / "tor/network/service/cached-microdesc-consensus"
+    told = json.loads(
+        newsroom.tool("dropbox-server", "status", "--home", server, "--consensus", consensus, "--json").out
+    )
+    assert (told["clock"], told["open"]) == ("agrees", True)
 
 
 def test_without_a_display_it_shows_four_lines_and_a_picture(newsroom: Practice) -> None:

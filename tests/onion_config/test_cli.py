@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from keys import manifest, primitives, terminal
+from keys.errors import Misconfigured
 from keys.onion import OnionAddress
 from onion_config import clients, onion_keys
 from onion_config.cli import check_public, cli
 from tests.simulators.newsroom import Newsroom
-from tests.simulators.tor import ControlSocket
+from tests.simulators.tor import ControlSocket, consensus_head
 
 ADDRESS = OnionAddress("25njqamcweflpvkl73j4szahhihoc4xt3ktcgjnpaingr5yhkenl5sid.onion")
 CONNECTED = '250-status/bootstrap-phase=NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY="Done"\r\n250 OK'
@@ -236,6 +237,17 @@ def test_a_key_file_isnt_overwritten(shell: Terminal) -> None:
     assert shell.run("courier", "add", "may", "--onions", "o", "--to", "stick") == 69
     assert (shell.folder / "stick" / "may.auth_private").read_text() == "another network's"
     assert clients.names(shell.folder / "o" / "collect") == ()
+
+
+def test_the_server_is_given_the_times_of_tors_consensus(shell: Terminal) -> None:
+    given = ("consensus", "--tor", "t", "--to", "copy")
+    assert shell.run(*given) == Misconfigured.exit_code
+    assert "keeps no consensus" in shell.complained
+    (shell.folder / "t").mkdir()
+    (shell.folder / "t/cached-microdesc-consensus").write_bytes(consensus_head(0))
+
+    assert shell.run(*given) == 0
+    assert (shell.folder / "copy").read_bytes() in consensus_head(0)
 
 
 def test_a_profile_and_its_command_line(shell: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

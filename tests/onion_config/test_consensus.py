@@ -1,4 +1,4 @@
-"""When a private network is whole, and when what it knew last time will do."""
+"""When a private network is whole, when what it knew last time will do, and what the server is given of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dropbox.consensus import Comparison, ConsensusFile
+from keys.errors import Misconfigured
 from onion_config import consensus
+from tests.simulators.tor import consensus_head
 
 VALID_AFTER = 1_795_384_500  # 2026-11-22 21:55:00
 FLAGS = "s Fast Guard HSDir Running Stable V2Dir Valid\n"
@@ -80,3 +83,27 @@ def test_what_one_knows_is_handed_on_and_forgotten(tmp_path: Path) -> None:
     assert consensus.is_usable(other, 6, VALID_AFTER)
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in other.iterdir())
     assert [path.name for path in one.iterdir()] == ["keys"]
+
+
+def test_the_head_is_copied_for_everybody_as_the_server_reads_it(tmp_path: Path) -> None:
+    head = consensus_head(VALID_AFTER)
+    tor, target = tmp_path / "cached-microdesc-consensus", tmp_path / "copy"
+    tor.write_bytes(head + b"r relay \xff" * 1_000)
+    tor.chmod(0o600)
+
+    consensus.copy_head(tmp_path, target)
+    consensus.copy_head(tmp_path, target)
+
+    assert target.read_bytes() == b"".join(head.splitlines(keepends=True)[:6])
+    assert stat.S_IMODE(target.stat().st_mode) == 0o644
+    assert ConsensusFile(target).compare(VALID_AFTER) is ConsensusFile(tor).compare(VALID_AFTER) is Comparison.AGREES
+
+
+@pytest.mark.parametrize("content", [None, b"", b"network-status-version 3\n", b"x" * 2_000 + consensus_head(0)])
+def test_without_a_consensus_nothing_is_copied(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "cached-microdesc-consensus").write_bytes(content)
+
+    with pytest.raises(Misconfigured):
+        consensus.copy_head(tmp_path, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()

@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+from keys.epochs import Closed
 from keys.errors import Misconfigured, Refused
 from keys.primitives import system_randomness
 from onion_config import clients, torrc
@@ -61,6 +62,10 @@ def test_it_refuses_a_collect_service_that_would_answer_strangers(tmp_path: Path
 
 def test_it_takes_an_open_real_box(onions: Path) -> None:
     public.check(OPEN, onions)
+
+
+def test_an_old_consensus_is_no_reason_to_stay_off(onions: Path) -> None:
+    public.check({**OPEN, "open": False, "closed_because": Closed.CLOCK_DISAGREES.value}, onions)
 
 
 def test_its_torrc_is_the_private_one_less_the_networks_lines(tmp_path: Path) -> None:
