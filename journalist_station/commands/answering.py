@@ -122,7 +122,8 @@ def outbox_(session: Session, sticks: tuple[Path, ...], again: bool, as_json: bo
         warn(f"{written.waiting} replies wait: their sources' places of this week are used up.")
     if written.late:
         warn(f"{written.late} replies went out two weeks ago or more, and no inventory has confirmed them.")
-    note("Hand the stick to the courier: dropbox-courier sync --out STICK.")
+    note("Hand the stick to the courier.")
+    note("Next, on the courier's laptop: dropbox-courier sync --manifest MANIFEST --key KEY --out STICK")
 
 
 def _outbox_facts(written: Outbox) -> dict[str, Any]:

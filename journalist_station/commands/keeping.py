@@ -18,6 +18,7 @@ from journalist_station.vault.epochs import Outstanding
 from journalist_station.vault.vault import Vault
 from keys import keyfile
 from keys import manifest as manifests
+from keys.ceremony.description import moment
 from keys.ceremony.options import read_document, write_document
 from keys.encoding import week_of, week_start
 from keys.epochs import DEFAULT_WEEKS, MAX_WEEKS
@@ -253,8 +254,23 @@ def log(session: Session, last: int, as_json: bool) -> None:
         listed = [{"number": a.number, "time": a.time, "act": a.what, "facts": json.loads(a.facts)} for a in shown]
         show_json({"acts": listed, "hash": newest.hex()})
         return
-    show_table(["", "day", "act", "facts"], [[act.number, day(act.time), act.what, act.facts] for act in shown])
+    rows = [[act.number, moment(act.time), act.what, _in_words(json.loads(act.facts))] for act in shown]
+    show_table(["", "when", "act", "what of it"], rows)
     note(f"The log holds together. Its newest hash, to be written down elsewhere: {newest.hex()}")
+
+
+def _in_words(value: Any) -> str:
+    """Write what a log's entry says on one line for people: names and values, without brackets and quotes."""
+    match value:
+        case dict():
+            return ", ".join(f"{name.replace('_', ' ')} {_in_words(each)}" for name, each in value.items())
+        case list():
+            return " ".join(map(_in_words, value)) or "none"
+        case bool():
+            return "yes" if value else "no"
+        case None | "":
+            return "none"
+    return str(value)
 
 
 @click.command(cls=VaultCommand)

@@ -125,7 +125,10 @@ class _Import:
             for server in names:
                 self._take_word(stick, server)
             if not names:
-                self._report.warnings.append(f"There is nothing from a courier on {stick.folder.name!r}.")
+                self._report.warnings.append(
+                    f"There is nothing from a courier on {stick.folder.name!r}. "
+                    "Is it the mounted stick, or the folder, that dropbox-courier sync --out wrote to?"
+                )
         self._carried = Carried(self._vault, servers, self._report)
         while batches := self._carried.next_round():
             self._total += sum(len(batch.cells) for batch in batches) * CELL_BYTES

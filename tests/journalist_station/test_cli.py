@@ -204,6 +204,8 @@ def test_tables_for_people_in_a_pipe(desk: Desk, box: DropBox, tmp_path: Path) -
     assert desk.run("show", "1") == 0 and "on its way" in desk.out
     assert desk.run("status") == 0 and "(practice)" in desk.out
     assert desk.run("log") == 0 and "\toutbox\t" in desk.out
+    assert re.search(r"(?m)^3\t2026-11-18 \d\d:\d\d UTC\timport\t.*messages 1", desk.out)
+    assert not set('{}[]"') & set(desk.out)
     assert desk.run("export", "1", "--to", tmp_path) == 0 and desk.err == ""
 
 
@@ -212,6 +214,17 @@ def test_a_list_of_nothing(desk: Desk) -> None:
     assert (desk.out, desk.err) == ("", "")
     nothing = {"threads": [], "without_message": [], "strangers": [], "damaged_at_source": 0}
     assert desk.json("list") == nothing
+
+
+def test_what_comes_next_is_told_to_who_is_there(desk: Desk, box: DropBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert desk.run("outbox", "--to", desk.stick) == 0
+    assert "dropbox-courier sync --manifest MANIFEST --key KEY --out STICK\n" in desk.err
+
+
+def test_a_stick_without_anything_from_a_courier_is_told(desk: Desk) -> None:
+    assert desk.run("import", desk.stick) == 0
+    assert re.search("warning: There is nothing from a courier on 'stick'. Is it .* dropbox-courier sync", desk.err)
 
 
 def test_searching(desk: Desk, box: DropBox) -> None:
