@@ -57,7 +57,11 @@ def sync(
     passphrases: Passphrases,
     as_json: bool,
 ) -> None:
-    """Deliver what the sticks bring, fetch what they lack, wipe what is confirmed. Safe to run again at any time."""
+    """Deliver what the sticks bring, fetch what they lack, wipe what is confirmed. Safe to run again at any time.
+
+    What can be carried is carried. When a bundle or a stick had to be left behind, the table says which and why, and
+    the command ends with that error's code.
+    """
     in_force = _read_manifest(manifest_file)
     name = _server_name(in_force, server)
     key = keyfile.unlock(files.read_file(key_file, keyfile.MAX_BYTES), passphrases.ask(f"the key file {key_file.name}"))
@@ -75,6 +79,16 @@ def sync(
                 _show(courier.errand, as_json)
     terminal.note("Everything is written: eject the sticks before you pull them out.")
     terminal.note("Next: take each stick to its station and run: journalist-station import STICK")
+    _raise_first(courier.errand)
+
+
+def _raise_first(errand: Errand) -> None:
+    """Raises: DropBoxError: why the first bundle stays on its stick; all the rest was carried."""
+    for what, error in errand.troubles[:1]:
+        others = f", like {len(errand.troubles) - 1} more" if len(errand.troubles) > 1 else ""
+        raise type(error)(
+            f"The bundle {what} stays on its stick{others}; all else was carried. {error.message}", error.remedy
+        ) from error
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -17,7 +17,7 @@ from journalist_station.courier.wire import Cut
 from keys import bundle, inventory, minisign
 from keys.bundle import CELL_BYTES
 from keys.cell import seal_digest
-from keys.errors import Malformed, NotAuthentic, NotForUs
+from keys.errors import Malformed, NotAuthentic, NotForUs, Refused, Stale
 from keys.inventory import CellId
 from keys.minisign import SignedDocument
 from tests.dropbox.serving.visitors import wait_until
@@ -207,7 +207,8 @@ def test_what_is_not_confirmed_or_not_for_this_server_is_kept(office: Office, tr
 
     ended = trip.run(socket, stick)
 
-    assert (ended.code, ended.facts["delivered"], ended.facts["wiped"]) == (0, 0, 0)
+    assert (ended.code, ended.facts["delivered"], ended.facts["wiped"]) == (Stale.exit_code, 0, 0)
+    assert "error: The bundle gap stays on its stick; all else was carried. The drop box says: " in ended.said
     assert [trouble["what"] for trouble in ended.facts["troubles"]] == ["gap"]
     assert "missing" in ended.facts["troubles"][0]["why"]
     assert (outbound(stick) / "gap").read_bytes() == gap
@@ -225,7 +226,8 @@ def test_a_bundle_that_is_refused_keeps_nothing_else_waiting(office: Office, tri
 
     ended = trip.run(socket, stick)
 
-    assert (ended.code, ended.facts["delivered"]) == (0, 1)
+    assert (ended.code, ended.facts["delivered"]) == (Refused.exit_code, 1)
+    assert "error: The bundle a-forged stays" in ended.said and "\nhint: " in ended.said
     (trouble,) = ended.facts["troubles"]
     assert trouble["what"] == "a-forged"
     assert trouble["why"].startswith("The drop box says:")

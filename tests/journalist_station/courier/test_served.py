@@ -12,6 +12,7 @@ import pytest
 
 from dropbox.service import COLLECT_SOCKET
 from journalist_station.courier.parts import RECORD_BYTES
+from keys.errors import Refused
 from tests.journalist_station.courier.served_office import CELLS, LABEL
 from tests.journalist_station.courier.trip import Trip, environment, outbound, parts
 from tests.simulators.newsroom import Newsroom
@@ -53,7 +54,8 @@ def test_a_whole_errand(served: Path, tmp_path: Path) -> None:
     with cutting(served, [None] * 7 + [300_000, 700_000]) as cut:
         ended = trip.run(cut.path, stick)
 
-    assert ended.code == 0, ended.said
+    assert ended.code == Refused.exit_code, ended.said
+    assert "The bundle forged stays on its stick, like 1 more; all else was carried." in ended.said
     assert (ended.facts["delivered"], ended.facts["wiped"]) == (1, 1)
     assert {each["what"]: each["why"] for each in ended.facts["troubles"]} == {
         "forged": "The drop box says: The signature doesn't match.",
