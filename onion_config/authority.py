@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from keys.errors import Misconfigured
-from onion_config.network_plan import RelayPorts
+from onion_config import network_plan
+from onion_config.network_plan import AUTHORITIES, PLAN_FILE, RelayPorts
 from onion_config.private_files import private_folder
 from onion_config.programs import find_program
 from onion_config.tor_process import empty_torrc
-from onion_config.torrc import Authority, Node
+from onion_config.torrc import Authority, LoopbackNetwork, Node
 
 _CERTIFICATE_MONTHS: Final = 12
 _RENEW_BEFORE_SECONDS: Final = 30 * 86_400
@@ -42,6 +43,23 @@ def prepare(node: Node, ports: RelayPorts, now: float) -> Authority:
         v3_identity=_field(r"^fingerprint ([0-9A-F]{40})$", certificate),
         fingerprint=_fingerprint(node, ports),
     )
+
+
+def known_to(folder: Path, now: float) -> LoopbackNetwork:
+    """The network that was started in this folder before, as a tor that is to join it must know it.
+
+    Raises:
+        Misconfigured: none was.
+        Malformed: its plan is damaged.
+    """
+    plan_file = folder / PLAN_FILE
+    if not plan_file.exists():
+        raise Misconfigured(
+            "No private network was ever started in this folder.", "Start one: onion-config network start"
+        )
+    plan = network_plan.parse(plan_file.read_bytes())
+    nodes = [Node(name, folder.absolute() / name) for name in AUTHORITIES]
+    return LoopbackNetwork(tuple(prepare(node, plan.relays[node.name], now) for node in nodes))
 
 
 def _certify(keys: Path, *options: str) -> None:

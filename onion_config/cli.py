@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -23,12 +24,15 @@ from keys.manifest import Manifest
 from keys.minisign import MAX_DOCUMENT_BYTES, SignedDocument
 from keys.onion import OnionAddress
 from keys.primitives import system_randomness
-from onion_config import browser, clients, consensus, onion_keys, private_network, torrc
-from onion_config.control import Tor
+from onion_config import authority, browser, clients, consensus, onion_keys, torrc
 from onion_config.deadline import Deadline, Progress
 from onion_config.private_files import private_folder, write_private
-from onion_config.private_network import PrivateNetwork
 from onion_config.torrc import Node, OnionService
+
+# What drives a running tor needs stem, which only a server's install has: it is imported by the commands that do so.
+if TYPE_CHECKING:
+    from onion_config.control import Tor
+    from onion_config.private_network import PrivateNetwork
 
 SOURCE, COLLECT = "source", "collect"
 CHANGE_SECONDS = 60
@@ -97,7 +101,7 @@ def torrc_(
             raise click.UsageError("--public needs --manifest FILE.")
         signed = SignedDocument.decode(files.read_file(document, MAX_DOCUMENT_FILE_BYTES))
         check_public(manifest.parse(signed.statement), *_addresses(onions))
-    testing = private_network.known_to(network, time.time()) if network else None
+    testing = authority.known_to(network, time.time()) if network else None
     text = torrc.server(Node("server", folder.absolute()), services, testing)
     click.echo(torrc.apparmor_rules(services) if apparmor else text, nl=False)
 
@@ -138,6 +142,8 @@ def start(folder: Path, onions: Path, source_socket: Path, collect_socket: Path,
     Prints its SOCKS port and the addresses once everything can be reached. Started again on the same folder, it has the
     same ports and takes seconds.
     """
+    from onion_config.private_network import PrivateNetwork
+
     for number in (signal.SIGTERM, signal.SIGINT):  # A shell starts what it puts in the background deaf to Ctrl-C.
         signal.signal(number, _interrupt)
     addresses = _addresses(onions)
@@ -282,6 +288,8 @@ def revoke(name: str, onions: Path, control: Path | None, as_json: bool) -> None
 @terminal.with_json
 def wait(onions: Path, control: Path, seconds: int, as_json: bool) -> None:
     """Wait until tor is connected and both onion services can be found."""
+    from onion_config.control import Tor
+
     deadline = Deadline(seconds)
     addresses = _addresses(onions)
     with _bar() as progress, Tor.connect(control, deadline) as tor:
@@ -322,6 +330,8 @@ def _addresses(onions: Path) -> tuple[OnionAddress, OnionAddress]:
 
 
 def _tor(control: Path) -> Tor:
+    from onion_config.control import Tor
+
     return Tor.connect(control, Deadline(1))
 
 

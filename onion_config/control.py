@@ -17,16 +17,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import stem
-import stem.connection
-import stem.control
-import stem.response
-import stem.socket
-
 from keys.errors import Misconfigured
 from keys.onion import OnionAddress, parse_onion
 from onion_config.clients import ClientKey
 from onion_config.deadline import Deadline, Progress, silent
+
+try:
+    import stem
+    import stem.connection
+    import stem.control
+    import stem.response
+    import stem.socket
+except ModuleNotFoundError as missing:
+    # Who drives a tor imports this module only then: couriers' and stations' installs come without stem.
+    raise Misconfigured(
+        "stem, which talks to a running tor, is not installed here.",
+        "Install mustshare-dropbox with its extra “server”: its versions stand in requirements/server.txt.",
+    ) from missing
 
 # stem would log every message, and messages hold clients' keys.
 logging.getLogger("stem").disabled = True

@@ -16,6 +16,8 @@ AUTHORITIES: Final = ("authority1", "authority2", "authority3")
 RELAYS: Final = ("relay1", "relay2", "relay3")
 SERVICE: Final = "service"
 CLIENT: Final = "client"
+PLAN_FILE: Final = "network.json"
+"""In a network's folder: this plan."""
 
 _LOWEST_PORT: Final = 10_000
 _HIGHEST_PORT: Final = 32_000  # Below those that Linux hands out to outgoing connections.

@@ -22,7 +22,7 @@ from keys.primitives import Randomness, system_randomness
 from onion_config import authority, consensus, network_plan, torrc
 from onion_config.control import Tor
 from onion_config.deadline import Deadline, Progress, silent
-from onion_config.network_plan import AUTHORITIES, CLIENT, RELAYS, SERVICE, Plan
+from onion_config.network_plan import AUTHORITIES, CLIENT, PLAN_FILE, RELAYS, SERVICE, Plan
 from onion_config.private_files import private_folder, write_private
 from onion_config.programs import find_program
 from onion_config.tor_process import TorProcess, stop_all
@@ -33,8 +33,6 @@ START_SECONDS: Final = 180.0
 
 _VOTE_SECONDS: Final = 7
 """From the word to vote until the authorities agree: four seconds of voting, three for the word to go round."""
-
-PLAN_FILE: Final = "network.json"
 
 _PORTS_FREE_SECONDS: Final = 3.0
 _ANSWER_SECONDS: Final = 10.0
@@ -333,23 +331,6 @@ class PrivateNetwork:
         for line in process.log_tail(_LOG_LINES) if process else ():
             error.add_note(f"{name}: {line}")
         return error
-
-
-def known_to(folder: Path, now: float) -> LoopbackNetwork:
-    """The network that was started in this folder before, as a tor that is to join it must know it.
-
-    Raises:
-        Misconfigured: none was.
-        Malformed: its plan is damaged.
-    """
-    plan_file = folder / PLAN_FILE
-    if not plan_file.exists():
-        raise Misconfigured(
-            "No private network was ever started in this folder.", "Start one: onion-config network start"
-        )
-    plan = network_plan.parse(plan_file.read_bytes())
-    nodes = [Node(name, folder.absolute() / name) for name in AUTHORITIES]
-    return LoopbackNetwork(tuple(authority.prepare(node, plan.relays[node.name], now) for node in nodes))
 
 
 def _has_heard_of_all(folder: Path) -> bool:

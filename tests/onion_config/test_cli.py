@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,6 +251,62 @@ def test_the_server_is_given_the_times_of_tors_consensus(shell: Terminal) -> Non
 
     assert shell.run(*given) == 0
     assert (shell.folder / "copy").read_bytes() in consensus_head(0)
+
+
+WITHOUT_STEM = """
+import sys
+sys.modules["stem"] = None
+from onion_config.cli import main
+sys.argv[0] = "onion-config"
+main()
+"""
+
+
+def without_stem(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command as in the install of a courier or a station, which has no stem."""
+    path = os.pathsep.join(each for each in sys.path if each)
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_STEM, *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_what_drives_no_tor_works_without_stem(shell: Terminal) -> None:
+    newsroom_in(shell.folder, practice=False)
+    for words in (
+        ("--help",),
+        ("keys", "--onions", "others"),
+        (*TORRC, "--public", "--manifest", "manifest"),
+        ("courier", "add", "carrier", "--onions", "o", "--to", "stick"),
+        ("courier", "list", "--onions", "o"),
+        ("courier", "revoke", "carrier", "--onions", "o"),
+        ("browser", "p", "http://x.onion", "--socks", 9050),
+    ):
+        done = without_stem(shell.folder, *words)
+        assert (done.returncode, done.stderr) == (0, ""), words
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("wait", "--control", "c"),
+        ("courier", "add", "carrier", "--to", "stick", "--control", "c"),
+        ("network", "start", "--folder", "n", "--source-socket", "s", "--collect-socket", "c"),
+    ],
+    ids=" ".join,
+)
+def test_what_drives_a_tor_says_what_to_install(shell: Terminal, words: tuple[str, ...]) -> None:
+    newsroom_in(shell.folder, practice=True)
+    done = without_stem(shell.folder, *words, "--onions", "o")
+    assert done.returncode == Misconfigured.exit_code
+    said = done.stderr.splitlines()
+    assert said[0].startswith("error: stem") and said[1].startswith("hint: ") and "“server”" in said[1]
+    assert len(said) == 2
+    assert shell.run("courier", "list", "--onions", "o") == 0 and shell.said == ""
 
 
 def test_a_profile_and_its_command_line(shell: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from keys.errors import Malformed, Misconfigured, Refused
-from onion_config.network_plan import CLIENT, SERVICE
-from onion_config.private_network import PLAN_FILE, PrivateNetwork, known_to
+from onion_config.authority import known_to
+from onion_config.network_plan import CLIENT, PLAN_FILE, SERVICE
+from onion_config.private_network import PrivateNetwork
 from onion_config.torrc import OnionService
 from tests.simulators.onion import OnionSite, answers
 from tests.tor_fixture import TorNetwork
