@@ -6,7 +6,6 @@ passphrase of all practice keys lies beside them: nothing here is secret, and ev
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
 import json
@@ -18,11 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import click
+
+from keys import terminal
 from keys.errors import DropBoxError, Refused
 from keys.primitives import system_randomness
 from onion_config import browser, clients, onion_keys
@@ -66,8 +68,14 @@ DESKS = (
 )
 
 
-class Failed(Exception):
-    """A command failed: what it said, and what to do."""
+class Failed(DropBoxError):
+    """A command failed: what happened in the first line, and below it what the command said."""
+
+    default_remedy = "Start again with scripts/run --reset; that erases the practice data."
+
+    def __init__(self, told: str) -> None:
+        first, _, self.said = told.partition("\n")
+        super().__init__(f"{first.rstrip(':.')}.")
 
 
 class Practice:
@@ -404,14 +412,18 @@ def picture(practice: Practice, running: Running) -> Path | None:
     return target if target.exists() else None
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Start the practice newsroom and stay until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="scripts/run", description="A practice newsroom on this machine.")
-    parser.add_argument("--reset", action="store_true", help="erase the practice newsroom first")
-    parser.add_argument("--folder", type=Path, default=ROOT / "practice", help="where it lies  [default: practice/]")
-    parser.add_argument("--json", action="store_true", help="print the steps as one line of JSON, for programs")
-    chosen = parser.parse_args(arguments)
-    practice = Practice(chosen.folder.absolute())
+@click.command()
+@click.option("--reset", is_flag=True, help="Erase the practice newsroom first.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=ROOT / "practice",
+    help="Where it lies.  [default: practice/]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the steps as one line of JSON, for programs.")
+def main(reset: bool, folder: Path, as_json: bool) -> int:
+    """Start a practice newsroom on this machine and stay until Ctrl-C."""
+    practice = Practice(folder.absolute())
 
     def say(what: str) -> None:
         print(f"   {what} …", file=sys.stderr, flush=True)
@@ -420,26 +432,21 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(each, _interrupt)
     try:
         with practice.alone():
-            if chosen.reset:
+            if reset:
                 practice.erase()
             practice.found(say)
             if not practice.answer.exists():
                 practice.answer.write_text(ANSWER, "utf-8")
             with Running(practice, say) as running:
                 browser.write_profile(practice.firefox, running.network.client().socks_port)
-                tell(practice, running, as_json=chosen.json)
+                tell(practice, running, as_json=as_json)
                 wait_for_the_end(running)
         return 0
     except KeyboardInterrupt:
         return 130
-    except (Failed, DropBoxError) as error:
-        hint = (
-            error.remedy
-            if isinstance(error, DropBoxError)
-            else "Start again with scripts/run --reset; that erases the practice data."
-        )
-        print(f"error: {error}\nhint: {hint}", file=sys.stderr)
-        return 1
+    except Failed as error:
+        print(error.said, file=sys.stderr)
+        raise
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -488,4 +495,4 @@ def tell(practice: Practice, running: Running, *, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    terminal.run(main, "scripts/run")

@@ -7,17 +7,18 @@ tested private one less the private network's lines.
 
 from __future__ import annotations
 
-import argparse
 import json
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-from keys.errors import DropBoxError, Misconfigured, Refused
+import click
+
+from keys import terminal
+from keys.errors import Misconfigured, Refused
 from onion_config import clients, onion_keys, torrc
 from onion_config.control import Tor
 from onion_config.deadline import Deadline
@@ -29,22 +30,18 @@ CLOCK_DISAGREES = "clock-disagrees"
 SITES = ("source", "collect")
 CONNECT_SECONDS = 600.0
 SERVER_SECONDS = 120.0
+FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Serve until Ctrl-C; return the exit code."""
-    parser = argparse.ArgumentParser(prog="scripts/run --public", description="A real drop box on public Tor.")
-    parser.add_argument("--home", type=Path, required=True, help="the folder that dropbox-server init made")
-    parser.add_argument("--onions", type=Path, required=True, help="the folder of onion-config keys --services")
-    parser.add_argument("--tor-data", type=Path, required=True, help="a private folder for tor, with a short path")
-    chosen = parser.parse_args(arguments)
-    try:
-        check(status_of(chosen.home), chosen.onions)
-        with tempfile.TemporaryDirectory(prefix="mustshare-") as short:
-            return serve(chosen.home, chosen.onions, chosen.tor_data, Path(short) / "run")
-    except DropBoxError as error:
-        print(f"error: {error.message}\nhint: {error.remedy}", file=sys.stderr)
-        return error.exit_code
+@click.command()
+@click.option("--home", type=FOLDER, required=True, help="The folder that dropbox-server init made.")
+@click.option("--onions", type=FOLDER, required=True, help="The folder that onion-config keys --onions made.")
+@click.option("--tor-data", type=FOLDER, required=True, help="A private folder for tor, with a short path.")
+def main(home: Path, onions: Path, tor_data: Path) -> int:
+    """Serve a real drop box on the public Tor network until Ctrl-C."""
+    check(status_of(home), onions)
+    with tempfile.TemporaryDirectory(prefix="mustshare-") as short:
+        return serve(home, onions, tor_data, Path(short) / "run")
 
 
 def status_of(home: Path) -> dict[str, object]:
@@ -144,4 +141,4 @@ def say(what: str, done: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    terminal.run(main, "scripts/run --public")

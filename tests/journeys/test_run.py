@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from keys.errors import Refused
 from tests.journeys.practice import Practice, practice, until
 
 SECOND_START_SECONDS = 60.0
@@ -18,7 +19,7 @@ SECOND_START_SECONDS = 60.0
 def test_second_start_while_one_runs_is_refused_and_disturbs_nothing(newsroom: Practice) -> None:
     for options in ((), ("--reset",)):
         done = subprocess.run(newsroom.command(*options), capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 1
+        assert done.returncode == Refused.exit_code
         assert "error: This practice newsroom runs already." in done.stderr
         assert "hint: Use that one, or end it with Ctrl-C" in done.stderr
         assert "--reset" not in done.stderr
@@ -90,6 +91,6 @@ def test_folder_that_holds_something_else_is_left_alone() -> None:
         kept.touch()
         for options in ((), ("--reset",)):
             done = subprocess.run(other.command(*options), capture_output=True, text=True, timeout=60, check=False)
-            assert done.returncode == 1
+            assert done.returncode == Refused.exit_code
             assert "error: This folder holds something else than a practice newsroom." in done.stderr
         assert list(other.home.iterdir()) == [kept]
