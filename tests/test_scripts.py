@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-LIB = Path(__file__).resolve().parents[1] / "scripts/lib"
+ROOT = Path(__file__).resolve().parents[1]
+LIB = ROOT / "scripts/lib"
 PIN = f"click==8.0 \\\n    --hash=sha256:{'a' * 64}\n    # via mustshare-dropbox (setup.cfg)\n"
 LOCKS = ["server", "courier", "station", "development"]
 
@@ -128,3 +133,65 @@ def test_environment_that_somebody_else_made_is_left_alone(tmp_path: Path) -> No
     assert run.returncode != 0
     assert "hint: move it away" in run.stderr
     assert [path.name for path in theirs.iterdir()] == ["kept"]
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    """A tree that has nothing but what `scripts/run` is made of: whatever it would install, it can't."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copytree(LIB, tmp_path / "scripts/lib")
+    shutil.copy(ROOT / "scripts/run", tmp_path / "scripts")
+    return tmp_path
+
+
+@pytest.mark.parametrize("options", ["", "--reset", "--json --folder {}", "--folder={}"])
+def test_a_second_start_is_refused_before_anything_is_installed(scripts: Path, options: str) -> None:
+    folder = scripts / ("elsewhere" if "{}" in options else "practice")
+    folder.mkdir()
+    with (folder / "practice-newsroom").open("a") as running:
+        fcntl.flock(running, fcntl.LOCK_EX)
+        run = bash(f"scripts/run {options.format(folder)}", scripts, MUSTSHARE_VENV=str(scripts / "venv"))
+    assert (run.returncode, run.stdout) == (69, "")
+    assert run.stderr.startswith("error: This practice newsroom runs already.") and "\nhint: " in run.stderr
+
+
+@pytest.mark.parametrize("install", ["make_wheel", "make_environment"])
+def test_the_programs_of_a_running_newsroom_are_not_exchanged(tmp_path: Path, install: str) -> None:
+    venv = tmp_path / "venv"
+    venv.mkdir()
+    for stamp in ("lock.stamp", "wheel.stamp"):
+        (venv / stamp).write_text("of another tree\n")
+    with (venv / "in-use").open("a") as running:
+        fcntl.flock(running, fcntl.LOCK_SH)
+        run = bash(f". {LIB}/install.sh; {install}", tmp_path, MUSTSHARE_VENV=str(venv))
+    assert run.returncode != 0
+    assert "error: a newsroom runs with what is installed" in run.stderr and "\nhint: " in run.stderr
+    assert (venv / "wheel.stamp").read_text() == (venv / "lock.stamp").read_text() == "of another tree\n"
+
+
+def test_what_run_becomes_holds_the_lock(tmp_path: Path) -> None:
+    """The lines of `scripts/run` that take it, and then another program in the shell's place."""
+    taking = [line for line in (ROOT / "scripts/run").read_text().splitlines() if "in-use" in line]
+    assert len(taking) == 1
+    asking = "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    held = f'VENV={tmp_path}; {taking[0]}; exec "{sys.executable}" -c "$1" "$VENV/in-use"'
+    run = bash(f"set -- '{asking}'; {held}", tmp_path)
+    assert "BlockingIOError" in run.stderr
+
+
+@pytest.mark.parametrize("words", ["--help", "--reset --help", "--public -h"])
+def test_run_names_every_option(scripts: Path, words: str) -> None:
+    run = bash(f"scripts/run {words}", scripts)
+    assert run.returncode == 0
+    for name in ("practice.py", "public.py"):
+        program = (ROOT / "scripts" / name).read_text("utf-8")
+        options = re.findall(r'@click\.option\(\s*"(--[a-z-]+)"', program)
+        assert options and all(option in run.stdout for option in options)
+    assert "set -uo" not in run.stdout
+
+
+@pytest.mark.parametrize(("name", "shown"), [("practice.py", "scripts/run"), ("public.py", "scripts/run --public")])
+def test_a_wrong_option_is_told_as_every_command_tells_it(name: str, shown: str, tmp_path: Path) -> None:
+    run = bash(f'PYTHONPATH={ROOT} "{sys.executable}" {ROOT}/scripts/{name} --wrong', tmp_path)
+    assert run.returncode == 64
+    assert re.fullmatch(rf"error: .*--wrong.*\nhint: Run {shown} --help\.\n", run.stderr)

@@ -105,6 +105,13 @@ install_environment() { one_at_a_time make_environment; }
 install_wheel() { one_at_a_time make_wheel; }
 install_peers() { one_at_a_time make_peers; }
 
+# A newsroom that runs (scripts/run) holds this lock: nobody may exchange its programs under it.
+unused() {
+    [[ ! -e $VENV/in-use ]] || flock --nonblock "$VENV/in-use" true && return
+    fail "a newsroom runs with what is installed, and this tree is another by now. Nothing was replaced." \
+        "end it with Ctrl-C in its own terminal; or install elsewhere: MUSTSHARE_VENV=FOLDER scripts/${0##*/}"
+}
+
 make_environment() {
     local stamp python
     # The folder is part of the stamp, for a virtual environment that was moved or copied doesn't work.
@@ -123,6 +130,7 @@ make_environment() {
             "install Debian's python3-venv, or name another: PYTHON=python3.12 scripts/${0##*/}"
         return
     fi
+    unused || return
     say "Python environment: $("$python" --version), as requirements/development.txt locks it …"
     "$python" -m venv --clear "$VENV" && say "unfinished" >"$VENV/lock.stamp" || return
     "$VENV/bin/python" -m pip install --require-hashes --requirement "$LOCK" 2>&1 </dev/null |
@@ -154,6 +162,7 @@ make_wheel() {
         say "Wheel: installed as this tree has it."
         return
     fi
+    unused || return
     say "Wheel: building and installing it …"
     rm -f "$VENV/wheel.stamp"
     work=$(mktemp -d) || return
