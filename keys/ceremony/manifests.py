@@ -20,7 +20,7 @@ from keys.ceremony.options import (
     unlock,
     write_document,
 )
-from keys.errors import NotAuthentic, Refused, Stale
+from keys.errors import Misconfigured, NotAuthentic, Refused, Stale
 from keys.files import read_file, write_file
 from keys.keyfile import SignerKeyFile
 from keys.manifest import Manifest
@@ -68,7 +68,14 @@ def draft(draft_file: Path, plan_file: Path, previous: Path | None, practice: bo
 
     def card(name: str) -> bytes:
         # Only the last part of the name counts: a plan is somebody's text, and lists files beside it only.
-        return read_file(plan_file.parent / Path(name).name, MAX_PLAN_BYTES)
+        path = plan_file.parent / Path(name).name
+        try:
+            return read_file(path, MAX_PLAN_BYTES)
+        except FileNotFoundError as error:
+            raise Misconfigured(
+                f"The plan names the card {path.name}, and it doesn't lie beside the plan.",
+                f"Copy {path.name} into the plan's folder, or mend its name in the plan.",
+            ) from error
 
     terms = plans.terms_of(
         read_file(plan_file, MAX_PLAN_BYTES),
@@ -78,12 +85,10 @@ def draft(draft_file: Path, plan_file: Path, previous: Path | None, practice: bo
         now=now(),
         randomness=system_randomness,
     )
+    plans.refuse_unfinished(terms)
     raw = manifests.compose(terms) if before is None else manifests.succeed(before, terms)
     write_file(draft_file, raw, private=False)
     _show(manifests.parse(raw), before, as_json)
-    onions = terms.onions
-    for site in [name for name, listed in (("source", onions.source), ("collect", onions.collect)) if not listed]:
-        note(f"This draft names no {site} address: write what onion-config keys printed into the plan, and draft anew.")
     note("Each root checks this draft on a machine of their own, and signs it.")
     note(f"Next: newsroom-keys manifest sign {draft_file.name} --key ROOT.key{_with(previous)}")
 
@@ -106,6 +111,7 @@ def sign(
     """Sign DRAFT_FILE as one root. What is signed is shown first; the passphrase is the consent."""
     draft = manifests.parse(read_file(draft_file, MAX_DOCUMENT_BYTES))
     before = _read_previous(previous)
+    plans.refuse_unfinished(draft.terms)
     _refuse_blind(draft, before)
     if not as_json:
         _show(draft, before, as_json=False)
@@ -139,6 +145,7 @@ def assemble(
     """
     raw = read_file(draft_file, MAX_DOCUMENT_BYTES)
     draft, before = manifests.parse(raw), _read_previous(previous)
+    plans.refuse_unfinished(draft.terms)
     roots = {*draft.roots, *(before.roots if before else ())}
     signatures = {}
     for path in signature_files:

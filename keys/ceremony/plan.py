@@ -7,15 +7,17 @@ life (founding, R, practice) comes from the previous manifest and can't be writt
 from __future__ import annotations
 
 import datetime
+import json
+import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
 from keys import cards
 from keys.cards import Card, CourierCard, DeskCard, RootCard, ServerCard
 from keys.encoding import Fields
-from keys.errors import Malformed
+from keys.errors import Malformed, Refused
 from keys.languages import MAX_NAME_BYTES, Text
 from keys.manifest import Manifest
 from keys.minisign import MAX_SIGNATURES
@@ -36,13 +38,14 @@ from keys.terms import (
     parse_desk_number,
 )
 
-TEMPLATE = """\
+TEMPLATE_NAME = Text("ชื่อเครือข่าย", "Name of the network")
+TEMPLATE = f"""\
 # The plan of a manifest. Edit it, read it aloud together, then: newsroom-keys manifest draft
 # The names in quotes that end in .card are the public cards of roots, desks, servers and couriers.
 # They lie beside this file. Compare every card's fingerprint by voice with whoever made it.
 
 [network]
-name = { th = "ชื่อเครือข่าย", en = "Name of the network" }
+name = {{ th = "{TEMPLATE_NAME.th}", en = "{TEMPLATE_NAME.en}" }}
 # From this day, 00:00 UTC; leave it out to begin at once. At most 366 days.
 # valid_from = "2026-12-01"
 valid_days = 365
@@ -95,6 +98,55 @@ _NETWORK_DEFAULTS: dict[str, Any] = {
     "partners": [],
     "supporters": [],
 }
+
+
+def filled(values: Mapping[str, object]) -> str:
+    """Write the template with some of its lines filled in.
+
+    Args:
+        values: by the name that begins the line: a number, a string, a text in both languages, or a list of them.
+
+    Raises:
+        ValueError: the template has no such line, or several.
+    """
+    text = TEMPLATE
+    for name, value in values.items():
+        line = f"{name} = {_as_toml(value)}"
+        text, found = re.subn(rf"(?m)^{re.escape(name)} = .*$", lambda _, line=line: line, text)  # type: ignore[misc]
+        if found != 1:
+            raise ValueError(f"the template has {found} lines for {name}")
+    return text
+
+
+def _as_toml(value: object) -> str:
+    if isinstance(value, Text):
+        return f"{{ th = {_as_toml(value.th)}, en = {_as_toml(value.en)} }}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_as_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)  # A JSON string or number is one of TOML's.
+
+
+def refuse_unfinished(terms: Terms) -> None:
+    """Refuse terms that nobody should sign: the template's own, or those of a box that nobody can find.
+
+    A practice network needs no addresses: it may be reached by sockets alone.
+
+    Raises:
+        Refused: the plan is to be finished first.
+    """
+    if terms.name == TEMPLATE_NAME:
+        raise Refused(
+            "The network still has the name that stands in the plan's template.",
+            "Write the network's own name into the plan, in Thai and English, and draft anew.",
+        )
+    missing = [
+        site for site, listed in (("source", terms.onions.source), ("collect", terms.onions.collect)) if not listed
+    ]
+    if missing and not terms.practice:
+        raise Refused(
+            f"This manifest names no {' and no '.join(missing)} address: nobody would find the box.",
+            "Write what onion-config keys printed into the plan's [onions], and draft anew.",
+        )
 
 
 def terms_of(

@@ -14,7 +14,7 @@ import stat
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,13 @@ import pytest
 
 from keys import bulletin, cards, epochs, keyfile, manifest, terminal
 from keys.cards import ServerCard
+from keys.ceremony import plan as plans
 from keys.ceremony.cli import cli
 from keys.errors import Malformed, Misconfigured, NotAuthentic, NotForUs, Refused, Stale
 from keys.keyfile import ChainKeyFile, DeskKeyFile
 from keys.manifest import Manifest
 from keys.minisign import SignedDocument, SigningKey
+from keys.onion import onion_address
 from keys.terms import Party
 
 PASSPHRASE = "correct horse battery staple"
@@ -129,6 +131,7 @@ class Founding:
         for card in [*top.glob("root-*/*.card"), *top.glob("desk-*/*.card")]:
             shutil.copy(card, self.table)
         self.done("manifest", "plan", "network.toml", folder=self.table)
+        self.edit(r"^name = .*$", 'name = { th = "เครือข่าย", en = "The network" }')
         self.edit(r"^desks = .*$", 'desks = ["desk-1.card", "desk-2.card"]')
 
     def person(self, name: str) -> Path:
@@ -144,6 +147,10 @@ class Founding:
         text, changed = re.subn(pattern, line, plan.read_text("utf-8"), flags=re.MULTILINE)
         assert changed == 1
         plan.write_text(text, "utf-8")
+
+    def name_addresses(self) -> None:
+        for number, site in enumerate(("source", "collect"), 1):
+            self.edit(rf"^{site} = .*$", f'{site} = ["{onion_address(SigningKey.of(bytes([number]) * 32).public)}"]')
 
     def draft(self, *options: object) -> dict[str, Any]:
         shown = self.done("manifest", "draft", "draft", "--plan", "network.toml", "--json", *options, folder=self.table)
@@ -417,6 +424,7 @@ def test_bad_shares_bring_nothing_back(founded: Founding, tmp_path: Path) -> Non
 def test_a_network_goes_on(tmp_path: Path) -> None:
     """A second manifest: a root is replaced, a desk leaves, another comes; no root signs it unseen."""
     founding = Founding(tmp_path, apart=False)
+    founding.name_addresses()
     first_draft = founding.draft()
     first = founding.assemble(founding.sign(0, 1))
     (founding.table / "draft").unlink()
@@ -474,11 +482,29 @@ def test_a_bad_plan_and_a_changed_card_are_told(founded: Founding, tmp_path: Pat
     card.write_text(re.sub('"key": "[^"]*"', f'"key": "{SigningKey.of(bytes(32)).text}"', good), "utf-8")
     refused(NotAuthentic, *draft, folder=tmp_path)
     card.unlink()
-    finished = command(*draft, folder=tmp_path)
-    assert (finished.returncode, "desk-1.card" in finished.stderr) == (74, True)
+    refused(Misconfigured, *draft, folder=tmp_path, words="hint: Copy desk-1.card into the plan's folder")
     card.write_text(good, "utf-8")
     plan.write_text(text.replace("threshold = 2", "threshold = two"), "utf-8")
     refused(Malformed, *draft, folder=tmp_path, words="line 11")
+
+
+def test_what_is_unfinished_is_neither_drafted_nor_signed_nor_assembled(founded: Founding, tmp_path: Path) -> None:
+    for path in [*founded.table.glob("*.card"), founded.table / "network.toml"]:
+        shutil.copy(path, tmp_path)
+    draft = ("manifest", "draft", "draft", "--plan", "network.toml")
+    refused(Refused, *draft, folder=tmp_path, words="names no source and no collect address")
+    text = (tmp_path / "network.toml").read_text("utf-8")
+    name = re.search("(?m)^name = .*", plans.TEMPLATE)
+    assert name is not None
+    (tmp_path / "network.toml").write_text(re.sub("(?m)^name = .*", name[0], text), "utf-8")
+    refused(Refused, *draft, "--practice", folder=tmp_path, words="the name that stands in the plan's template")
+
+    # A draft that came from elsewhere.
+    terms = replace(manifest_of(founded).terms, practice=False)
+    (tmp_path / "other").write_bytes(manifest.compose(terms))
+    key = ("--key", founded.roots[0] / "root-a.key", "--out", "signature")
+    refused(Refused, "manifest", "sign", "other", *key, passphrases=(PASSPHRASE,), folder=tmp_path, words="address")
+    refused(Refused, "manifest", "assemble", "other", "network.toml", folder=tmp_path, words="address")
 
 
 def type_at_a_terminal(line: list[str], answers: list[str], folder: Path) -> tuple[int, str]:

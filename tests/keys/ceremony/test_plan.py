@@ -14,6 +14,7 @@ from keys import cards, manifest
 from keys.cards import Card, CourierCard, DeskCard, RootCard, ServerCard
 from keys.ceremony import plan
 from keys.errors import DropBoxError, Malformed
+from keys.languages import Text
 from keys.manifest import Limits, Manifest, Terms
 from keys.onion import onion_address
 from tests.simulators.newsroom import DAY, NOW, Newsroom, seeded
@@ -25,6 +26,7 @@ CARDS: dict[str, Card] = {
     "server-alpha.card": ServerCard(NEWSROOM.terms.servers[0]),
     "carrier.card": CourierCard(NEWSROOM.terms.couriers[0]),
 }
+ADDRESS = onion_address(bytes(32))
 MISTYPED = onion_address(bytes(32)).replace("a", "b", 1)
 
 
@@ -86,6 +88,18 @@ def test_a_bad_plan_is_told(pattern: str, line: str, words: str) -> None:
         manifest.compose(terms_of(edited((pattern, line))))
 
     assert words in raised.value.message
+
+
+def test_the_template_is_filled_in() -> None:
+    name, partner = Text('ชื่อ "ที่อ้าง"', "A\\name"), Text("หุ้นส่วน", "A partner")
+    terms = terms_of(plan.filled({"name": name, "threshold": 3, "partners": [partner], "source": [ADDRESS]}))
+
+    assert (terms.name, terms.threshold, terms.partners) == (name, 3, (partner,))
+    assert (terms.onions.source, terms.onions.collect) == ((ADDRESS,), ())
+    assert plan.filled({}) == plan.TEMPLATE
+    for unknown in ("nobody", "th", "valid_from", "n.me"):
+        with pytest.raises(ValueError, match="the template has"):
+            plan.filled({unknown: ""})
 
 
 def test_a_day_is_read_as_utc() -> None:
