@@ -25,7 +25,9 @@ from types import FrameType
 import click
 
 from keys import terminal
+from keys.ceremony import plan
 from keys.errors import DropBoxError, Refused
+from keys.languages import Text
 from keys.primitives import system_randomness
 from onion_config import browser, clients, onion_keys
 from onion_config.control import Tor
@@ -189,9 +191,10 @@ class Practice:
         self.run("newsroom-keys", "courier", "new", key, "--name", COURIER, *work, secret=True)
 
     def _make_manifest(self, addresses: dict[str, str]) -> str:
-        plan, draft = self.ceremony / "plan.toml", self.ceremony / "manifest.draft"
-        plan.write_text(plan_text(addresses["source"], addresses["collect"]), "utf-8")
-        told = json.loads(self.run("newsroom-keys", "manifest", "draft", draft, "--plan", plan, "--practice", "--json"))
+        written, draft = self.ceremony / "plan.toml", self.ceremony / "manifest.draft"
+        written.write_text(plan_text(addresses), "utf-8")
+        given = (draft, "--plan", written, "--practice", "--json")
+        told = json.loads(self.run("newsroom-keys", "manifest", "draft", *given))
         signatures = []
         for root in ROOTS[:THRESHOLD]:
             signature = self.ceremony / f"root-{root}.minisig"
@@ -213,38 +216,21 @@ class Practice:
         return self.ceremony / f"epochs-{desk.number}-1.document"
 
 
-def plan_text(source: str, collect: str) -> str:
+def plan_text(addresses: dict[str, str]) -> str:
     """The plan of the practice network's manifest."""
-    desks = ", ".join(f'"desk-{desk.number}.card"' for desk in DESKS)
-    roots = ", ".join(f'"root-{root}.card"' for root in ROOTS)
-    return f"""\
-[network]
-name = {{ th = "ต้องแฉ (ฝึกซ้อม)", en = "Must Share (practice)" }}
-valid_days = 365
-threshold = {THRESHOLD}
-roots = [{roots}]
-desks = [{desks}]
-servers = ["{SERVER}.card"]
-couriers = ["{COURIER}.card"]
-recipients = 6
-partners = [{{ th = "สื่อพลเมืองและสื่อท้องถิ่น (ฝึกซ้อม)", en = "Citizen and local media (practice)" }}]
-supporters = [{{ th = "องค์กรต่อต้านคอร์รัปชัน (ฝึกซ้อม)", en = "Anti-Corruption Organization (practice)" }}]
-
-[onions]
-source = ["{source}"]
-collect = ["{collect}"]
-
-[codename]
-memory_mib = 64
-passes = 3
-renew = false
-
-[limits]
-acknowledge_weeks = 6
-grace_weeks = 8
-file_bytes = 2_147_483_648
-files = 20
-"""
+    return plan.filled(
+        {
+            "name": Text("ต้องแฉ (ฝึกซ้อม)", "Must Share (practice)"),
+            "threshold": THRESHOLD,
+            "roots": [f"root-{root}.card" for root in ROOTS],
+            "desks": [f"desk-{desk.number}.card" for desk in DESKS],
+            "servers": [f"{SERVER}.card"],
+            "couriers": [f"{COURIER}.card"],
+            "partners": [Text("สื่อพลเมืองและสื่อท้องถิ่น (ฝึกซ้อม)", "Citizen and local media (practice)")],
+            "supporters": [Text("องค์กรต่อต้านคอร์รัปชัน (ฝึกซ้อม)", "Anti-Corruption Organization (practice)")],
+            **{site: [addresses[site]] for site in SITES},
+        }
+    )
 
 
 class Running:
