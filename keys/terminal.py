@@ -22,11 +22,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text as Styled
 
+from keys.entrance import EXIT_INTERRUPTED
 from keys.errors import DropBoxError, Malformed, Misconfigured, Refused
 
 EXIT_USAGE = 64
 EXIT_IO = 74
-EXIT_INTERRUPTED = 130
 MIN_PASSPHRASE_CHARACTERS = 12
 MAX_PASSPHRASE_BYTES = 1_024
 
