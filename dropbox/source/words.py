@@ -130,8 +130,14 @@ def week_day(week: int) -> str:
 def shown_name(name: bytes | str, most: int = 120) -> str:
     """A file's name for a page, whatever bytes it is: what can't be seen or would reorder the line is replaced."""
     text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-    plain = "".join("\ufffd" if _deceives(letter) else letter for letter in text)
+    plain = undeceiving(text)
     return plain if len(plain) <= most else f"{plain[: most - 12]}…{plain[-11:]}"
+
+
+def undeceiving(text: str, *, lines: bool = False) -> str:
+    """A text for a page in which each character that can't be seen or reorders it is replaced; `lines` keeps breaks."""
+    kept = "\n\t" if lines else ""
+    return "".join("\ufffd" if _deceives(letter) and letter not in kept else letter for letter in text)
 
 
 def _deceives(letter: str) -> bool:
