@@ -9,12 +9,14 @@ from keys import primitives, statement
 from keys.encoding import Fields, Reader, parse_json, to_json, u32
 from keys.errors import Malformed, NotAuthentic
 from keys.statement import NetworkId
+from keys.terms import MAX_DESK_NUMBER
 
 MAX_TEXT_BYTES = 6_000
 MAX_ATTACHMENTS = 20
 MAX_NAME_BYTES = 1_024
 MAX_TYPE_BYTES = 256
 MAX_CELLS = 4_096
+MAX_ASKS = 16
 STATES = ("", "opened", "checking", "needs-more", "published", "closed")
 LANGUAGES = ("th", "en")
 
@@ -45,11 +47,15 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A verified reply. `attachments_at` is where the attachments' bytes begin within the joined payloads."""
+    """A verified reply. `attachments_at` is where the attachments' bytes begin within the joined payloads.
+
+    `asks` are the desks to whom its desk asks to be allowed to pass the tip on.
+    """
 
     language: str
     text: str
     state: str
+    asks: tuple[int, ...]
     cells: int
     attachments: tuple[Attachment, ...]
     attachments_at: int
@@ -68,12 +74,14 @@ def compose(
     text: str,
     state: str,
     attachments: Sequence[tuple[str, str, bytes]],
+    asks: Sequence[int] = (),
 ) -> list[bytes]:
     """Return the payload of each cell of a reply, in order; all but the last are `payload_bytes` long.
 
     Args:
         payload_bytes: what a cell of this network holds (`keys.cell.Geometry.payload_bytes`).
         attachments: name, declared type and content of each.
+        asks: the desks to whom the source is asked to let the tip be passed on.
 
     Raises:
         Malformed: no source could read it: the text or a name is too long, the state isn't one, it is too large.
@@ -88,6 +96,7 @@ def compose(
         "language": language,
         "text": text,
         "state": state,
+        "asks": sorted(set(asks)),
         "attachments": [
             {"name": name, "type": type_, "size": len(data), "sha256": primitives.sha256(data).hex()}
             for name, type_, data in attachments
@@ -145,12 +154,20 @@ def _parse(body: bytes, attachments_at: int) -> Reply:
         language=fields.choice("language", LANGUAGES),
         text=fields.text("text", MAX_TEXT_BYTES),
         state=fields.choice("state", STATES),
+        asks=_parse_asks(fields.array("asks", MAX_ASKS)),
         cells=fields.integer("cells", 1, MAX_CELLS),
         attachments=tuple(_parse_attachment(value) for value in fields.array("attachments", MAX_ATTACHMENTS)),
         attachments_at=attachments_at,
     )
     fields.done()
     return reply
+
+
+def _parse_asks(desks: list[object]) -> tuple[int, ...]:
+    numbers = tuple(desk for desk in desks if type(desk) is int and 1 <= desk <= MAX_DESK_NUMBER)
+    if len(numbers) != len(desks) or list(numbers) != sorted(set(numbers)):
+        raise Malformed("A reply asks about desks by their numbers, sorted and distinct.")
+    return numbers
 
 
 def _parse_attachment(value: object) -> Attachment:

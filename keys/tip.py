@@ -5,7 +5,7 @@ Pure: bytes in, values out. Sealing into cells is `keys.cell`'s, threads are the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from keys import primitives, statement
 from keys.encoding import INTEGER_MAX, Fields, Reader, from_hex, parse_json, to_json, u8, u16, u32
@@ -20,6 +20,7 @@ MAX_ANSWERS = 8
 MAX_ITEMS = 1_000
 MAX_NAME_BYTES = 2**16 - 1
 MAX_DESK = 127
+MAX_REPLY_INDEX = 31
 CALL_BYTES = 16
 _SIGNED_HEAD_BYTES = SOURCE_BYTES + primitives.SIGNATURE_BYTES
 PIECE_FRAME_BYTES = SOURCE_BYTES + primitives.SIGNATURE_BYTES
@@ -41,6 +42,18 @@ class Mailbox:
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """A source's answer to a desk that asked in a reply whether it may pass the tip on. SPEC section 8.3."""
+
+    week: int
+    index: int
+    allowed: bool
+
+    def __repr__(self) -> str:
+        return "Consent(…)"
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """Item 0 of a tip. `mailbox` is None when the source doesn't want to be asked back."""
 
@@ -53,12 +66,14 @@ class Message:
     kind: str = "tip"
     call: str = ""
     answers: tuple[tuple[str, str], ...] = ()
+    consent: Consent | None = None
 
     def __repr__(self) -> str:
         return "Message(…)"
 
     def to_json(self) -> bytes:
         mailbox = {} if self.mailbox is None else {"root": self.mailbox.root.hex(), "recipient": self.mailbox.recipient}
+        consent = {} if self.consent is None else asdict(self.consent)
         return to_json(
             {
                 "version": 1,
@@ -71,6 +86,7 @@ class Message:
                 "desks": list(self.desks),
                 "refer": self.refer,
                 "mailbox": mailbox,
+                "consent": consent,
             }
         )
 
@@ -156,7 +172,7 @@ def parse_message(body: bytes) -> Message:
     """Parse a message's JSON. Raises: Malformed."""
     fields = Fields(parse_json(body), "message")
     fields.integer("version", 1, 1)
-    mailbox = fields.object("mailbox")
+    mailbox, consent = fields.object("mailbox"), fields.object("consent")
     message = Message(
         kind=fields.choice("kind", KINDS),
         week=fields.integer("week", 0, 2**31),
@@ -167,8 +183,11 @@ def parse_message(body: bytes) -> Message:
         desks=_parse_desks(fields.array("desks", MAX_DESK)),
         refer=fields.choice("refer", REFERRALS),
         mailbox=_parse_mailbox(mailbox) if mailbox else None,
+        consent=_parse_consent(consent) if consent else None,
     )
     fields.done()
+    if message.consent is not None and len(message.desks) != 1:
+        raise Malformed("A consent is for the one desk that asked.")
     return message
 
 
@@ -199,6 +218,15 @@ def _parse_mailbox(value: dict[str, object]) -> Mailbox:
     mailbox = Mailbox(fields.hex("root", 32), fields.text("recipient"))
     fields.done()
     return mailbox
+
+
+def _parse_consent(value: dict[str, object]) -> Consent:
+    fields = Fields(value, "consent")
+    consent = Consent(
+        fields.integer("week", 0, 2**31), fields.integer("index", 0, MAX_REPLY_INDEX), fields.boolean("allowed")
+    )
+    fields.done()
+    return consent
 
 
 def open_closing(data: bytes, network: NetworkId, tip: bytes, source: bytes) -> Closing:

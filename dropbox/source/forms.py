@@ -71,15 +71,16 @@ def _number(value: str) -> int:
 
 def message(form: Form, chosen: Choice, keys: SourceKeys, week: int, language: str) -> tip.Message:
     """Put a form together into the message that is sealed."""
-    mailbox = None
-    if chosen.answerable:
-        recipient = str(HybridIdentity.from_seed(keys.reply_seed).recipient())
-        mailbox = tip.Mailbox(keys.root, recipient)
     return tip.Message(
         week=week,
         language=language,
         text=form.one(TEXT).replace("\r\n", "\n"),  # How browsers send every line break.
         desks=chosen.desks,
         refer=chosen.refer,
-        mailbox=mailbox,
+        mailbox=mailbox_of(keys) if chosen.answerable else None,
     )
+
+
+def mailbox_of(keys: SourceKeys) -> tip.Mailbox:
+    """Return where answers to a source go."""
+    return tip.Mailbox(keys.root, str(HybridIdentity.from_seed(keys.reply_seed).recipient()))

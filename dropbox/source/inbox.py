@@ -13,13 +13,15 @@ from dropbox.refusals import ReplyGone
 from dropbox.replies import Found, addresses
 from dropbox.sessions import COOKIE_PREFIX, Session
 from dropbox.source import forms
+from dropbox.source.consent import answer, asked_about
 from dropbox.source.context import Context
 from dropbox.source.entrance import text_field, to_inbox
 from dropbox.source.headers import saved_as
 from dropbox.source.padding import fixed_length, pad
 from dropbox.source.upload import Sender, receive_upload, set_cookie, upload_label
+from keys.manifest import Manifest
 
-DELETE = "delete"
+DELETE, CONSENT = "delete", "consent"
 COUNTS_BYTES = 1_024
 """Room for what differs besides the replies themselves: their number, links to older ones, which desks are ticked."""
 
@@ -47,6 +49,16 @@ def register(app: Flask, context: Context) -> None:
         found = _find(context, session, text_field("reply"))
         context.box.store.delete(addresses(found, context.box.manifest.network))
         return to_inbox(context, session)
+
+    @app.post("/<any(th,en):language>/inbox/<label>/consent")
+    def consent(label: str) -> Response:
+        session = session_of(context, label)
+        context.sessions.check_form_token(session, CONSENT, text_field("token"))
+        found = _find(context, session, text_field("reply"))
+        allowed = answer(context, found, text_field("allowed"), g.language)
+        response = make_response(render_template("consent.html", label=label, allowed=allowed))
+        set_cookie(context, response, session)
+        return response
 
     @app.get("/<any(th,en):language>/inbox/<label>/file/<chosen>/<int:number>")
     def attachment(label: str, chosen: str, number: int) -> Response:
@@ -108,22 +120,24 @@ def _page(context: Context, session: Session, start: int) -> bytes:
         "label": session.label,
         "upload": upload_label(context),
         "token": context.sessions.form_token(session, DELETE),
+        "consent_token": context.sessions.form_token(session, CONSENT),
         "text_bytes": forms.text_bytes(context.box.manifest),
     }
     bare = len(render_template("inbox.html", shown=_Shown(0, 0), ticked=(), **values).encode())
     length = fixed_length(bare)
     start = min(start, max(len(found) - 1, 0))
-    replies = _fitting(found[start:], length - bare - COUNTS_BYTES, values)
+    replies = _fitting(found[start:], length - bare - COUNTS_BYTES, context.box.manifest, values)
     shown = _Shown(len(found), start, replies)
     ticked = {each.place.desk for each in found}
     return pad(render_template("inbox.html", shown=shown, ticked=ticked, **values).encode(), length)
 
 
-def _fitting(found: Sequence[Found], room: int, values: dict[str, Any]) -> tuple[Markup, ...]:
+def _fitting(found: Sequence[Found], room: int, in_force: Manifest, values: dict[str, Any]) -> tuple[Markup, ...]:
     """Render replies as long as there is room; the first always fits (`padding.REPLIES_BYTES`)."""
     rendered: list[Markup] = []
     for each in found:
-        piece = Markup(render_template("reply.html", found=each, name=reply_name(each), **values))
+        asked = asked_about(each, in_force)
+        piece = Markup(render_template("reply.html", found=each, name=reply_name(each), asked=asked, **values))
         room -= len(piece.encode())
         if room < 0:
             break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 MARK = b"<!--pad-->"
 STEP_BYTES = 16 * 1024
-REPLIES_BYTES = 56 * 1024
+REPLIES_BYTES = 64 * 1024
 """Room for replies on a page: more than the longest one takes when each of its characters must be escaped."""
 
 

@@ -20,8 +20,10 @@ from dropbox.sessions import Session
 from dropbox.source import forms
 from dropbox.source.context import Context
 from dropbox.source.words import number_of, refusal_of
+from keys.cell import Seal
 from keys.codename import Codename
 from keys.errors import DropBoxError, NotForUs
+from keys.mailbox import SourceKeys
 from keys.manifest import Manifest
 
 LABEL_BYTES = 16
@@ -120,15 +122,7 @@ def _sending(
 ) -> tuple[Sending, Callable[[bool], None]]:
     keys = context.signing_keys(session, in_force)
     week, sealer = context.box.sealer(chosen.desks)
-    sending = Sending(
-        context.cells,
-        held.enter_context(context.seals(sealer)),
-        context.box.geometry,
-        in_force.network,
-        keys.signing_seed,
-        FileLimits(in_force.limits.file_bytes, in_force.limits.files),
-        context.randomness,
-    )
+    sending = new_sending(context, held.enter_context(context.seals(sealer)), in_force, keys)
     message = forms.message(form, chosen, keys, week, g.language)
 
     def commit(closed: bool) -> None:
@@ -137,6 +131,23 @@ def _sending(
         sending.message(message, closed=closed)
 
     return sending, commit
+
+
+def new_sending(context: Context, seals: Callable[[], Seal], in_force: Manifest, keys: SourceKeys) -> Sending:
+    """Begin what a source sends: its message must come next.
+
+    Args:
+        seals: makes each cell's seal, to the desks that may read it.
+    """
+    return Sending(
+        context.cells,
+        seals,
+        context.box.geometry,
+        in_force.network,
+        keys.signing_seed,
+        FileLimits(in_force.limits.file_bytes, in_force.limits.files),
+        context.randomness,
+    )
 
 
 class _Body:

@@ -36,6 +36,7 @@ _TYPE = "application/octet-stream"
 @click.option("--text", metavar="TEXT", help="What to say. Practice vaults only: it stays in the shell's history.")
 @click.option("--attach", multiple=True, type=INPUT, help="A file to send along. Its name goes with it. Repeatable.")
 @click.option("--state", type=click.Choice([state for state in STATES if state]), help="The state the source will see.")
+@click.option("--ask", "asks", multiple=True, type=int, metavar="DESK", help="Ask whether DESK may read the tip too.")
 @click.option("--language", type=click.Choice(LANGUAGES), help="The reply's language.  [default: the source's last]")
 @with_json
 def reply(
@@ -45,6 +46,7 @@ def reply(
     text_file: Path | None,
     attach: tuple[Path, ...],
     state: str | None,
+    asks: tuple[int, ...],
     language: str | None,
     as_json: bool,
 ) -> None:
@@ -69,6 +71,7 @@ def reply(
             text=words,
             state=state or "",
             attachments=[_attachment(path, limit) for path in attach],
+            asks=asks,
         )
         name = threads.name_of(vault, row)
     if as_json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from journalist_station.vault.vault import Vault
 from keys.encoding import from_hex, week_start
 from keys.errors import Malformed
 from keys.terminal import note, printable, show_facts, show_json, show_table, with_json
+from keys.tip import Consent
 
 MAX_SEARCH_BYTES = 1_024
 _REPLY_STATES = {
@@ -245,6 +247,8 @@ def _show_tip(number: int, tip: Tip) -> None:
     print(f"Kind {row.kind}, language {row.language}, for desks {desks}, may be passed on: {message.refer}")
     if row.call:
         print(f"Answers call {row.call}")
+    if message.consent is not None:
+        print(_consent(message.consent))
     if row.other_mailbox:
         print("It names another mailbox than the first message: answers still go to the first.")
     print()
@@ -256,6 +260,12 @@ def _show_tip(number: int, tip: Tip) -> None:
         print(f"File {entry.item} is listed, {size(entry.size)}, and none of it is here.")
     for line in _cautions(tip):
         print(line)
+
+
+def _consent(consent: Consent) -> str:
+    said = "allows" if consent.allowed else "does not allow"
+    asked = f"reply {consent.index + 1} of the week of {day(week_start(consent.week))}"
+    return f"The source {said} what {asked} asked: to pass it on. No more than that is allowed."
 
 
 def _cautions(tip: Tip) -> Iterator[str]:
@@ -315,11 +325,25 @@ def _show_reply(vault: Vault, reply: ReplyRow) -> None:
         went = f"on the server since {day(reply.delivered)} or before"
     state = f", state: {_REPLY_STATES[reply.state]}" if reply.state else ""
     print(f"\n{who} {reply.number} of {day(reply.created)}: {went}{state}")
+    if reply.asks:
+        print(f"Asks whether it may be passed on to {_names(vault, reply.asks)}{_place_of(reply)}")
     if reply.text:
         print()
         show_text(reply.text)
     for file in threads.attachments_of(vault, reply.number):
         print(f"    attached: {printable(_file_name(file))}, {size(file.size)}")
+
+
+def _names(vault: Vault, desks: Iterable[int]) -> str:
+    known = {desk.number: desk.name.en for desk in vault.manifest.desks}
+    return ", ".join(known.get(number, f"desk {number}, which is no more") for number in desks)
+
+
+def _place_of(reply: ReplyRow) -> str:
+    """Say which reply it is as a source's consent names it."""
+    if reply.week is None or reply.place is None:
+        return ""
+    return f" (reply {reply.place + 1} of the week of {day(week_start(reply.week))})"
 
 
 def _tip_facts(tip: Tip) -> dict[str, Any]:
@@ -334,6 +358,7 @@ def _tip_facts(tip: Tip) -> dict[str, Any]:
         "call": row.call,
         "desks": list(message.desks),
         "refer": message.refer,
+        "consent": None if message.consent is None else asdict(message.consent),
         "other_mailbox": row.other_mailbox,
         "text": message.text,
         "answers": [{"question": question, "answer": answer} for question, answer in message.answers],
@@ -366,6 +391,9 @@ def _reply_facts(vault: Vault, reply: ReplyRow) -> dict[str, Any]:
         "language": reply.language,
         "text": reply.text,
         "state": reply.state,
+        "asks": list(reply.asks),
+        "week": reply.week,
+        "index": reply.place,
         "written": reply.week is not None,
         "delivered": reply.delivered,
         "attachments": [_file_facts(file) for file in threads.attachments_of(vault, reply.number)],

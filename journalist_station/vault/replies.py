@@ -22,7 +22,7 @@ from keys.age import HybridRecipient
 from keys.bundle import EntryType
 from keys.cell import Flags, Head, Kind, Sealer
 from keys.encoding import week_of
-from keys.errors import NoRoom, Refused
+from keys.errors import NoRoom, NotForUs, Refused
 from keys.reply import Place
 
 OPENED = "opened"
@@ -46,18 +46,23 @@ def queue(
     text: str,
     state: str,
     attachments: Sequence[Attachment] = (),
+    asks: Sequence[int] = (),
 ) -> int:
     """Take down a reply, to go out with the next outbox; return its number.
 
+    Args:
+        asks: the desks to whom the source is asked to let the tip be passed on.
+
     Raises:
         Refused: the source wants no answer, or there is nothing in the reply.
+        NotForUs: a desk that it asks about isn't another one of the manifest's.
         Malformed: text, state or attachments can't stand in a reply.
         NoRoom: it is larger than the manifest allows, the thread's places of this week are used up, or the disk is.
         Misconfigured: it has attachments, and another program is importing.
     """
     if thread.root is None:
         raise Refused("This source left no mailbox: it can't be answered.", "Publish a bulletin, if you must say it.")
-    if not text.strip() and not state and not attachments:
+    if not text.strip() and not state and not attachments and not asks:
         raise Refused("There is nothing in this reply.", "Give --text-file, --attach or --state.")
     limits = vault.manifest_in_date(now).limits
     size = len(text.encode()) + sum(len(each.content) for each in attachments)
@@ -65,7 +70,10 @@ def queue(
         raise NoRoom(
             f"A reply has at most {limits.reply_bytes} bytes here, and this one {size}.", "Leave something out."
         )
-    _compose(vault, Place(vault.desk, 0, 0, thread.source), language, text, state, attachments)
+    if vault.desk in asks:
+        raise NotForUs("A desk doesn't ask to pass a tip on to itself.", "Name another desk.")
+    asked = sorted({vault.manifest.desk(each).number for each in asks})
+    _compose(vault, Place(vault.desk, 0, 0, thread.source), language, text, state, attachments, asked)
     waiting = sum(each.thread == thread.number for each in post.queued_replies(vault.database))
     if not _free_places(vault, thread, now)[1][waiting:]:
         raise NoRoom(
@@ -76,7 +84,7 @@ def queue(
     with vault.exclusive() if attachments else contextlib.nullcontext():
         sealed = [_seal_attachment(vault, each) for each in attachments]
         with vault.database.transaction():
-            number = post.add_reply(vault.database, thread.number, now, False, language, text, state)
+            number = post.add_reply(vault.database, thread.number, now, False, language, text, state, asked)
             for each, (secret, file) in zip(attachments, sealed, strict=True):
                 item = tip_rows.add_item(
                     vault.database,
@@ -129,7 +137,7 @@ def seal(vault: Vault, row: ReplyRow, now: int) -> list[int] | None:
         return None
     place = Place(vault.desk, week, free[0], thread.source)
     post.set_place(vault.database, row.number, week, place.index)
-    payloads = _compose(vault, place, row.language, row.text, row.state, _attachments(vault, row.number))
+    payloads = _compose(vault, place, row.language, row.text, row.state, _attachments(vault, row.number), row.asks)
     sealer = Sealer([HybridRecipient.from_text(thread.recipient)], vault.geometry, vault.randomness)
     series = vault.randomness(cells.SERIES_BYTES)
     letters = []
@@ -160,7 +168,13 @@ def add_cell(vault: Vault, tag: bytes, cell: bytes, *, server: str = post.TO_ALL
 
 
 def _compose(
-    vault: Vault, place: Place, language: str, text: str, state: str, attachments: Sequence[Attachment]
+    vault: Vault,
+    place: Place,
+    language: str,
+    text: str,
+    state: str,
+    attachments: Sequence[Attachment],
+    asks: Sequence[int],
 ) -> list[bytes]:
     return reply.compose(
         place,
@@ -171,6 +185,7 @@ def _compose(
         text=text,
         state=state,
         attachments=[(each.name, each.type, each.content) for each in attachments],
+        asks=asks,
     )
 
 

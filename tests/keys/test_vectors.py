@@ -26,7 +26,7 @@ from keys.inventory import CellId
 from keys.minisign import SigningKey
 from keys.reply import Place
 from keys.statement import NetworkId
-from keys.tip import Closing, ClosingEntry, FileHead, Mailbox, Message
+from keys.tip import Closing, ClosingEntry, Consent, FileHead, Mailbox, Message
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 FORMATS = ("cell", "tip", "reply", "inventory", "bundle")
@@ -122,7 +122,7 @@ def test_cells_that_typage_sealed(vector: dict[str, Any]) -> None:
 
 
 def message_of(said: dict[str, Any]) -> Message:
-    box = said["mailbox"]
+    box, consent = said["mailbox"], said["consent"]
     return Message(
         week=said["week"],
         language=said["language"],
@@ -133,6 +133,7 @@ def message_of(said: dict[str, Any]) -> Message:
         kind=said["kind"],
         call=said["call"],
         answers=tuple((each["question"], each["answer"]) for each in said["answers"]),
+        consent=Consent(**consent) if consent else None,
     )
 
 
@@ -197,9 +198,10 @@ def test_replies(vector: dict[str, Any]) -> None:
         words = {name: vector[name] for name in ("language", "text", "state")}
         files = [(each["name"], each["type"], bytes.fromhex(each["content"])) for each in vector["files"]]
         assert {name: getattr(read, name) for name in words} == words
+        assert list(read.asks) == vector["asks"]
         assert [reply.read_attachment(read, at, iter(payloads)) for at in range(len(files))] == [f[2] for f in files]
         seed, size = bytes.fromhex(vector["seed"]), vector["payload_bytes"]
-        assert reply.compose(place, network, seed, size, **words, attachments=files) == payloads
+        assert reply.compose(place, network, seed, size, **words, attachments=files, asks=vector["asks"]) == payloads
 
 
 @vectors("reply")

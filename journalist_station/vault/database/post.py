@@ -25,17 +25,20 @@ class ReplyRow:
     language: str
     text: str = field(repr=False)
     state: str
+    asks: tuple[int, ...]
+    """The desks to whom the source is asked to let the tip be passed on."""
     week: int | None
     place: int | None
     delivered: int | None
 
 
-_REPLY = "SELECT number, thread, created, automatic, language, text, state, week, place, delivered FROM replies"
+_REPLY = "SELECT number, thread, created, automatic, language, text, state, asks, week, place, delivered FROM replies"
 
 
 def _reply(row: Row) -> ReplyRow:
-    number, thread, created, automatic, language, text, state, week, place, delivered = row
-    return ReplyRow(number, thread, created, bool(automatic), language, text, state, week, place, delivered)
+    number, thread, created, automatic, language, text, state, asks, week, place, delivered = row
+    asked = tuple(map(int, asks.split()))
+    return ReplyRow(number, thread, created, bool(automatic), language, text, state, asked, week, place, delivered)
 
 
 def replies(database: Database, thread: int) -> list[ReplyRow]:
@@ -59,16 +62,24 @@ def delivered_replies(database: Database) -> list[ReplyRow]:
 
 
 def add_reply(
-    database: Database, thread: int, created: int, automatic: bool, language: str, text: str, state: str
+    database: Database,
+    thread: int,
+    created: int,
+    automatic: bool,
+    language: str,
+    text: str,
+    state: str,
+    asks: Sequence[int] = (),
 ) -> int:
     return database.insert(
-        "INSERT INTO replies (thread, created, automatic, language, text, state) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO replies (thread, created, automatic, language, text, state, asks) VALUES (?, ?, ?, ?, ?, ?, ?)",
         thread,
         created,
         int(automatic),
         language,
         text,
         state,
+        " ".join(map(str, asks)),
     )
 
 

@@ -94,6 +94,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             language TEXT NOT NULL,
             text TEXT NOT NULL,
             state TEXT NOT NULL,
+            asks TEXT NOT NULL,
             week INTEGER,
             place INTEGER,
             delivered INTEGER,

@@ -216,6 +216,7 @@ class Site:
         text: str = "ตอบ",
         state: str = "",
         attachments: Sequence[tuple[str, str, bytes]] = (),
+        asks: Sequence[int] = (),
         signed_by: bytes | None = None,
         keys: SourceKeys | None = None,
     ) -> list[bytes]:
@@ -231,6 +232,7 @@ class Site:
             text=text,
             state=state,
             attachments=attachments,
+            asks=asks,
         )
         series, ids = system_randomness(16), []
         sealer = Sealer([HybridIdentity.from_seed(keys.reply_seed).recipient()], self.geometry, system_randomness)

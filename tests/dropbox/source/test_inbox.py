@@ -21,6 +21,7 @@ from keys.codename import Codename
 from keys.encoding import week_of
 from keys.languages import LANGUAGES
 from keys.terms import KdfParameters, Limits
+from keys.tip import Consent
 from tests.dropbox.source.site import Site, Upload, Visitor, action, form_fields, hidden, multipart
 from tests.simulators.newsroom import Newsroom
 
@@ -337,6 +338,58 @@ def test_another_form_is_refused(site: Site, data: bytes, kind: str | None) -> N
     assert site.visitor().client.post("/th/return", data=data, content_type=kind).status_code == 400
 
 
+# Questions about passing a tip on. Promise 13.
+
+
+def consent(visitor: Visitor, page: str, reply_name: str, allowed: str) -> TestResponse:
+    form = re.search(r'<form class="asked".*?</form>', page, re.DOTALL)
+    assert form
+    address = re.search(r'action="([^"]*/consent)"', form[0])
+    assert address
+    said = {"token": hidden(form[0], "token"), "reply": reply_name, "allowed": allowed}
+    return visitor.client.post(address[1], data=said)
+
+
+@pytest.mark.parametrize(("said", "allowed"), [("yes", True), ("no", False)])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_question_is_answered_to_the_desk_that_asked(site: Site, said: str, allowed: bool, language: str) -> None:
+    name, week = site.codename(), site.newsroom.week
+    site.answer(name, desk=2, index=1, asks=[1])
+    visitor, page = open_inbox(site, name, language)
+    other = site.newsroom.manifest.desk(1).name
+    assert html.escape(other.of(language)) in page
+    assert consent(visitor, page, f"2-{week}-1", said).status_code == 200
+    (received,) = site.tips(2)
+    assert received.source == site.source_keys(name).public and received.closed
+    assert received.message.consent == Consent(week, 1, allowed)
+    assert (received.message.desks, received.message.text, received.message.refer) == ((2,), "", "ask")
+    assert site.tips(1) == []
+
+
+def test_only_what_was_asked_can_be_answered(site: Site) -> None:
+    name, week = site.codename(), site.newsroom.week
+    site.answer(name, desk=1, index=0, asks=[2])
+    site.answer(name, desk=2, index=0)
+    visitor, page = open_inbox(site, name)
+    assert page.count('class="asked"') == 1
+    for reply_name, said, status in [
+        (f"2-{week}-0", "yes", 400),
+        (f"1-{week}-0", "perhaps", 400),
+        (f"1-{week}-2", "yes", 404),
+    ]:
+        assert consent(visitor, page, reply_name, said).status_code == status
+    stranger, _ = open_inbox(site, site.codename())
+    assert consent(stranger, page, f"1-{week}-0", "yes").status_code == 403
+    assert site.tips(1) == site.tips(2) == []
+
+
+def test_a_question_about_a_desk_that_is_gone_is_not_asked(site: Site) -> None:
+    name = site.codename()
+    site.answer(name, text="the reply", asks=[9])
+    _, page = open_inbox(site, name)
+    assert "the reply" in page and 'class="asked"' not in page
+
+
 # Promise 12.
 
 
@@ -362,7 +415,7 @@ def test_full_empty_and_mistyped_mailboxes_look_the_same(site: Site, language: s
     for desk in (1, 2):
         for index in range(3):
             site.answer(full, desk=desk, index=index, text="ยาว" * 600, state="opened", attachments=[("a", "", b"1")])
-            site.answer(full, desk=desk, index=index, week=week - 1, text="&<>'\"" * 1_200)
+            site.answer(full, desk=desk, index=index, week=week - 1, text="&<>'\"" * 1_200, asks=[3 - desk])
     site.answer(one, text="x")
     shapes = [everything(site, name, language) for name in (full, one, empty, mistyped(site))]
     assert all(each == shapes[0] for each in shapes)
@@ -432,7 +485,7 @@ def test_the_longest_reply_fits_one_page(site: Site, letter: str) -> None:
     name = site.codename()
     text = letter * (reply.MAX_TEXT_BYTES // len(letter.encode()))
     files = [(letter * (1_000 // len(letter.encode())), "", b"1")] * reply.MAX_ATTACHMENTS
-    site.answer(name, text=text, state="needs-more", attachments=files)
+    site.answer(name, text=text, state="needs-more", attachments=files, asks=[2])
     _, page = open_inbox(site, name)
     assert page.count("/file/") == reply.MAX_ATTACHMENTS
     assert html.unescape(page).count(letter) >= len(text)

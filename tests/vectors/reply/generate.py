@@ -20,7 +20,7 @@ FILES = [("คำถาม.txt", "text/plain", b"a" * 900), ("empty", "", b""), 
 
 def body(files, **changes):
     listed = [{"name": n, "type": t, "size": len(d), "sha256": hashlib.sha256(d).hexdigest()} for n, t, d in files]
-    fields = {"version": 1, "language": "th", "text": "ขอเอกสารหน้าสอง", "state": "needs-more", "cells": 1, "attachments": listed}
+    fields = {"version": 1, "language": "th", "text": "ขอเอกสารหน้าสอง", "state": "needs-more", "asks": [1, 3], "cells": 1, "attachments": listed}
     content = b"".join(data for _, _, data in files)
     for _ in range(3):
         fields["cells"] = -(-(68 + len(to_json(fields)) + len(content)) // PAYLOAD_BYTES)
@@ -52,7 +52,7 @@ def vector(name, about, expect, payloads, **fields):
 
 
 def good(name, about, files, **fields):
-    vector(name, about, "ok", whole(files), seed=SEED.hex(), text="ขอเอกสารหน้าสอง", state="needs-more", language="th",
+    vector(name, about, "ok", whole(files), seed=SEED.hex(), text="ขอเอกสารหน้าสอง", state="needs-more", language="th", asks=[1, 3],
            files=[{"name": n, "type": t, "content": d.hex()} for n, t, d in files], **fields)
 
 
@@ -67,4 +67,6 @@ for field, value in [("desk", 1), ("week", 2967), ("index", 4), ("source", "00" 
 vector("reply-too-many-cells", "It says that it has two cells, and has one.", "Malformed", whole([], cells=2))
 vector("reply-something-behind", "A byte that belongs to nothing.", "Malformed", whole([], behind=b"x"))
 vector("reply-other-state", "A state that no source is shown.", "Malformed", whole([], state="ignored"))
+vector("reply-asks-unsorted", "Desks 3 and 1.", "Malformed", whole([], asks=[3, 1]))
+vector("reply-asks-nobody", "There is no desk 0.", "Malformed", whole([], asks=[0]))
 vector("reply-cut", "Cut in its signature.", "Malformed", [whole([])[0][:50]])

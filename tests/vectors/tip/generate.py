@@ -15,7 +15,7 @@ TIP = bytes(range(16))
 MESSAGE = {
     "version": 1, "kind": "tip", "week": 2968, "language": "th", "text": "ต้องแฉเรื่องสะพาน", "call": "0f" * 16,
     "answers": [{"question": "เมื่อไร", "answer": "ปีที่แล้ว"}], "desks": [1, 3], "refer": "ask",
-    "mailbox": {"root": "07" * 32, "recipient": "age1pq1…"},
+    "mailbox": {"root": "07" * 32, "recipient": "age1pq1…"}, "consent": {},
 }
 CLOSING = {
     "version": 1, "complete": False,
@@ -45,9 +45,15 @@ def message(name, about, expect, data, desk=1, **fields):
 message("message", "Everything that a message can say.", "ok", item("message", to_json(MESSAGE)), json=MESSAGE, seed=SEED.hex())
 PLAIN = {**MESSAGE, "kind": "volunteer", "language": "en", "text": "", "call": "", "answers": [], "refer": "no", "mailbox": {}}
 message("message-plain", "As little as a message can say, to its second desk.", "ok", item("message", to_json(PLAIN)), 3, json=PLAIN, seed=SEED.hex())
-compact = '{"version":1,"kind":"tip","week":2968,"language":"en","text":"x","call":"","answers":[],"desks":[1],"refer":"yes","mailbox":{}}'
+compact = '{"version":1,"kind":"tip","week":2968,"language":"en","text":"x","call":"","answers":[],"desks":[1],"refer":"yes","mailbox":{},"consent":{}}'
 message("message-other-layout", "Layout carries no meaning.", "ok", item("message", compact.encode()),
         json={**PLAIN, "kind": "tip", "text": "x", "desks": [1], "refer": "yes"})
+CONSENT = {**PLAIN, "kind": "tip", "desks": [3], "consent": {"week": 2968, "index": 31, "allowed": True}}
+message("message-consent", "An answer to a desk's question.", "ok", item("message", to_json(CONSENT)), 3, json=CONSENT, seed=SEED.hex())
+message("message-consent-to-two", "Only one desk asked.", "Malformed", item("message", to_json({**CONSENT, "desks": [1, 3]})), 3)
+message("message-consent-cut", "Neither yes nor no.", "Malformed", item("message", to_json({**CONSENT, "consent": {"week": 2968, "index": 0}})), 3)
+message("message-consent-nowhere", "No network has so many replies a week.", "Malformed",
+        item("message", to_json({**CONSENT, "consent": {"week": 2968, "index": 32, "allowed": True}})), 3)
 message("message-forged", "Another source's signature under this source's key.", "NotAuthentic",
         item("message", to_json(MESSAGE), OTHER, SEED))
 message("message-other-network", "Signed for another network.", "NotAuthentic", item("message", to_json(MESSAGE), network=bytes(32)))
