@@ -21,6 +21,7 @@ UNFOUNDED = NetworkId(bytes(NETWORK_ID_BYTES))
 """Stands for the network until the first manifest is admitted."""
 
 MAX_SETTINGS_BYTES = 4_096
+_OF_THE_DISK = "lost+found"
 RESERVE_DIVISOR = 50
 MIN_RESERVE_SLOTS = 256
 """A quarter is kept for bundles, which alone free room: four of usual size."""
@@ -62,7 +63,7 @@ class Home:
 
         Raises:
             Malformed: the name can't be a server's.
-            Refused: there is a server here already.
+            Refused: there is a server here already, or something else.
         """
         check_server_name(name)
         if self._settings.exists():
@@ -70,11 +71,20 @@ class Home:
                 "There is a server in this folder already.", "Choose another folder, or use this one as it is."
             )
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(each.name != _OF_THE_DISK for each in self.folder.iterdir()):
+            # It is about to be closed to everybody else: not a folder that others use.
+            raise Refused("This folder holds something else than a server.", "Choose an empty folder, or a new one.")
+        self.tighten()
         seed = randomness(KEY_BYTES)
         files.write_file(self._key, seed.hex().encode() + b"\n")
         reserve = min(max(slots // RESERVE_DIVISOR, MIN_RESERVE_SLOTS), slots // 2)
         files.write_file(self._settings, to_json({"version": 1, "name": name, "reserve_slots": reserve}))
         return ServerKey(name, seed)
+
+    def tighten(self) -> None:
+        """Close the folder to all but its owner, where that is who runs this. Nobody else needs to enter."""
+        if self.folder.is_dir() and self.folder.stat().st_uid == os.geteuid():
+            self.folder.chmod(0o700)
 
     def settings(self) -> Settings:
         """Raises: Misconfigured: there is no server here. Malformed: its settings are damaged."""

@@ -134,6 +134,7 @@ class Server:
         self._home = home
         self._run_folder = run_folder
         self._clock = clock
+        home.tighten()
         self._store: Store = home.open_store(system_randomness)
         self._workshop: Workshop | None = None
         self.box = Box(self._store, home.key(), clock, system_randomness, __version__, home.floors, consensus.compare)

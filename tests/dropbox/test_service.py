@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dropbox.collect.prepared import prepared_pages as collect_pages
-from dropbox.service import SMALL_UPLOAD_BYTES, largest_upload, plan
+from dropbox.service import MAX_BUNDLE_BYTES, SMALL_UPLOAD_BYTES, largest_upload, plan
 from dropbox.serving.head import Head
 from dropbox.serving.prepared import STATUSES, PreparedPage, sentences
 from dropbox.source.headers import HEADERS
@@ -98,3 +98,8 @@ def test_couriers_are_answered_in_json() -> None:
     for page in collect_pages().values():
         assert set(json.loads(page.body)) == {"error", "hint"}
         assert {"Content-Type": "application/json", "Cache-Control": "no-store"}.items() <= dict(page.headers).items()
+
+
+def test_the_largest_bundle_is_the_specs() -> None:
+    spec = (Path(__file__).parents[2] / "docs/SPEC.md").read_text("utf-8")
+    assert f"refuses a request of more than {MAX_BUNDLE_BYTES:,} bytes with 413" in spec
