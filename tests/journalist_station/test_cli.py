@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -26,6 +27,7 @@ from keys.keyfile import ChainKeyFile, DeskKeyFile, DeskSecret
 from keys.minisign import SignedDocument
 from keys.primitives import system_randomness
 from keys.statement import NetworkId
+from keys.tip import Consent
 from tests.simulators.dropbox import DropBox, File, Source
 from tests.simulators.newsroom import Newsroom
 from tests.simulators.station import PASSPHRASE, QUICK
@@ -184,6 +186,30 @@ def test_a_day_at_the_desk(desk: Desk, box: DropBox, tmp_path: Path) -> None:
     assert state["servers"][0]["unconfirmed"] == 0
     acts = [act["act"] for act in desk.json("log")["acts"]]
     assert acts == ["init", "epochs", "import", "export", "reply", "outbox", "import"]
+
+
+def test_a_source_is_asked_about_another_desk_and_what_it_says_is_shown(desk: Desk, box: DropBox) -> None:
+    source, newsroom = Source(desk.newsroom), desk.newsroom
+    box.send(source, "ข้อความ")
+    box.fill(desk.stick)
+    desk.json("import", desk.stick)
+    assert desk.run("reply", "1", "--ask", "1") == 67 and "hint:" in desk.err
+    desk.json("reply", "1", "--ask", "2")
+    desk.json("outbox", "--to", desk.stick)
+    box.deliver(desk.stick)
+    [received] = source.replies(box)
+    assert received.reply.asks == (2,)
+    said = Consent(received.week, received.index, allowed=False)
+    box.send(source, change=lambda message: dataclasses.replace(message, consent=said))
+    box.fill(desk.stick)
+    desk.json("import", desk.stick)
+    shown = desk.json("show", "1")
+    [asking] = shown["replies"]
+    consent = {"week": asking["week"], "index": asking["index"], "allowed": False}
+    assert (asking["asks"], shown["tips"][1]["consent"]) == ([2], consent)
+    assert desk.run("show", "1") == 0
+    assert f"Asks whether it may be passed on to {newsroom.manifest.desk(2).name.en}" in desk.out
+    assert "does not allow" in desk.out
 
 
 def test_tables_for_people_in_a_pipe(desk: Desk, box: DropBox, tmp_path: Path) -> None:

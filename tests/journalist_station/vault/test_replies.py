@@ -1,3 +1,5 @@
+"""Replies: sealed to places that are never used twice, and lost by nothing that befalls a stick or a vault."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -11,7 +13,7 @@ from journalist_station.vault.database.tips import ThreadRow
 from journalist_station.vault.replies import Attachment
 from journalist_station.vault.vault import Vault
 from keys.bundle import TAG_BYTES, EntryType
-from keys.errors import Malformed, NoRoom, Refused, Stale
+from keys.errors import Malformed, NoRoom, NotForUs, Refused, Stale
 from keys.manifest import Limits
 from keys.primitives import system_randomness
 from tests.simulators.dropbox import DropBox, Received, Source
@@ -69,6 +71,20 @@ def test_a_reply_with_attachments_reaches_its_source_and_nobody_else(
     assert report.delivered == 1
     [reply] = post.replies(station.vault.database, thread_of(station, asked).number)
     assert reply.delivered == newsroom.now
+
+
+def test_a_question_names_other_desks_of_the_network(station: Station, box: DropBox, asked: Source) -> None:
+    def ask(*desks: int) -> None:
+        thread = thread_of(station, asked)
+        replies.queue(station.vault, thread, station.newsroom.now, language="th", text="", state="", asks=desks)
+
+    for wrong in ((1,), (2, 9)):
+        with pytest.raises(NotForUs):
+            ask(*wrong)
+    ask(2, 2)
+    station.send(box)
+    [received] = asked.replies(box)
+    assert received.reply.asks == (2,)
 
 
 def test_each_newly_opened_tip_is_told_of_with_the_next_outbox(station: Station, box: DropBox, asked: Source) -> None:
