@@ -21,10 +21,23 @@ from keys.minisign import SignedDocument, SigningKey
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """A document that is there and doesn't verify: what it says it is, of which desk and with which id, and why not.
+
+    `desk` is 0 and `bulletin` empty where a document has none.
+    """
+
+    kind: str
+    because: str
+    desk: int = 0
+    bulletin: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Admitted:
     """What of a state verifies, read anew from its signed documents.
 
-    `rejected` counts documents that don't verify any more: they are kept, never shown or used, and told by `status`.
+    `rejected` tells of documents that don't verify any more: they are kept, never shown or used, and told by `status`.
     """
 
     state: State
@@ -32,7 +45,7 @@ class Admitted:
     lists: Mapping[int, EpochList]
     bulletins: Mapping[bytes, Bulletin]
     order: CloseOrder | None
-    rejected: int
+    rejected: tuple[Rejected, ...]
 
     @classmethod
     def verify(cls, state: State, now: int, before: Admitted | None = None) -> Admitted:
@@ -48,33 +61,34 @@ class Admitted:
             # Its dates are asked by `open_at`, each time: an expired manifest closes the box, and must still be
             # there to say so in the newsroom's name and to show replies that were signed under it.
             in_force = _run(state, before)
-        except DropBoxError:
-            return cls(state, None, {}, {}, None, 1)
+        except DropBoxError as error:
+            return cls(state, None, {}, {}, None, (Rejected("manifest", error.message),))
         if in_force is None:
-            return cls(state, None, {}, {}, None, 0)
+            return cls(state, None, {}, {}, None, ())
         known = _Known(before, in_force)
-        rejected = 0
+        rejected: list[Rejected] = []
         lists: dict[int, EpochList] = {}
         for desk, document in state.epochs.items():
             try:
                 lists[desk] = known.list(desk, document, state, now)
             except Stale:
                 continue  # Past: true once, and no sign of forgery. The desk is closed until it publishes anew.
-            except DropBoxError:
-                rejected += 1
+            except DropBoxError as error:
+                rejected.append(Rejected("epochs", error.message, desk))
         bulletins: dict[bytes, Bulletin] = {}
         for name, document in state.bulletins.items():
             try:
                 bulletins[name] = known.bulletin(name, document, now)
-            except DropBoxError:
-                rejected += 1
+            except DropBoxError as error:
+                author = bulletin_of(document, state.network)[0]
+                rejected.append(Rejected("bulletin", error.message, author, name))
         order = None
         if state.order is not None:
             try:
                 order = bulletin.admit_close(state.order, in_force)
-            except DropBoxError:
-                rejected += 1
-        return cls(state, in_force, lists, bulletins, order, rejected)
+            except DropBoxError as error:
+                rejected.append(Rejected("close", error.message))
+        return cls(state, in_force, lists, bulletins, order, tuple(rejected))
 
     def open_at(self, now: int, clock: Comparison = Comparison.NOT_COMPARED) -> epochs.Openness:
         """Whether the box is open now, for which desks and with which recipients. SPEC 11.5, 11.6.

@@ -26,6 +26,8 @@ from keys.primitives import system_randomness
 from keys.terms import Party
 
 CELLS_A_GIB = 4_096
+MAX_NOT_SHOWN = 20
+"""So many of the documents that don't verify are told one by one to people; `--json` has all."""
 MAX_DOCUMENT_FILE_BYTES = MAX_DOCUMENT_BYTES + 65_536
 
 with_home = click.option(
@@ -171,7 +173,11 @@ def facts_of(
         "weeks_left_epochs": {
             str(desk): max(0, each.weeks[-1] + 1 - week_of(now)) for desk, each in sorted(admitted.lists.items())
         },
-        "documents_that_do_not_verify": admitted.rejected,
+        "documents_that_do_not_verify": len(admitted.rejected),
+        "not_shown": [
+            {"kind": each.kind, "desk": each.desk, "bulletin": each.bulletin.hex(), "because": each.because}
+            for each in admitted.rejected
+        ],
         "documents_bytes": len(found_there.documents),
         "documents_room": found_there.documents_room,
         "bulletins": {
@@ -210,6 +216,10 @@ def in_words(facts: dict[str, Any]) -> dict[str, object]:
     }
     if facts["documents_that_do_not_verify"]:
         told["documents that don't verify"] = facts["documents_that_do_not_verify"]
+    for number, each in enumerate(facts["not_shown"][:MAX_NOT_SHOWN], 1):
+        whose = f" of desk {each['desk']}" if each["desk"] else ""
+        name = f"{each['kind']} {each['bulletin']}".strip()
+        told[f"not shown or used, {number}"] = f"{name}{whose}: {each['because']}"
     for desk, refused in facts["entries_refused"].items():
         told[f"refused of desk {desk}"] = ", ".join(map(str, refused))
     return told

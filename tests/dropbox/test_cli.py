@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dropbox.cli import facts_of, in_words
 from dropbox.consensus import Comparison
-from dropbox.store import status
+from dropbox.store import Change, status
 from keys.bundle import EntryType
+from keys.minisign import SignedDocument
 from tests.simulators.office import Office, reply_cell
 
 
@@ -32,7 +34,27 @@ def test_status_tells_who_filled_the_documents_and_what_was_refused(tmp_path: Pa
         words = in_words(told)
         assert words["box"] == "open for desks 1, 2"
         assert words["bulletins"] == f"desk 1: {40 - len(said['refused'])}, desk 2: 0"
+        assert not [name for name in words if name.startswith("not shown")]
         assert words["refused of desk 1"] == ", ".join(map(str, said["refused"]))
+    finally:
+        office.close()
+
+
+def test_status_tells_which_post_is_hidden_and_why(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    try:
+        good, forged = office.newsroom.bulletin(1), office.newsroom.bulletin(2)
+        office.box.admit([good, forged])
+        state = office.state
+        (name,) = office.box.admitted().bulletins_of(2)
+        changed = SignedDocument(forged.statement.replace(b"Who saw", b"Who hid"), forged.signatures)
+        office.store.apply(Change(documents=replace(state, bulletins={**state.bulletins, name: changed}).encode()))
+        assert set(office.box.admitted().bulletins) == set(state.bulletins) - {name}
+        told = facts(office)
+        because = "Desk 2 didn't sign this bulletin."
+        assert told["documents_that_do_not_verify"] == 1
+        assert told["not_shown"] == [{"kind": "bulletin", "desk": 2, "bulletin": name.hex(), "because": because}]
+        assert in_words(told)["not shown or used, 1"] == f"bulletin {name.hex()} of desk 2: {because}"
     finally:
         office.close()
 

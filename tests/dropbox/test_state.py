@@ -74,7 +74,7 @@ def test_all_that_verifies_is_in_force() -> None:
     admitted = Admitted.verify(full(), NEWSROOM.now)
     assert admitted.manifest == NEWSROOM.manifest
     assert set(admitted.lists) == {1, 2} and len(admitted.bulletins) == 1 and admitted.order is not None
-    assert admitted.rejected == 0
+    assert admitted.rejected == ()
     assert admitted.open_at(NEWSROOM.now).reason is Closed.ORDERED
 
 
@@ -88,7 +88,7 @@ def test_what_does_not_verify_is_counted_and_never_used() -> None:
         order=SignedDocument(ORDER.statement, CALL.signatures),
     )
     admitted = Admitted.verify(state, NEWSROOM.now)
-    assert (set(admitted.lists), dict(admitted.bulletins), admitted.order, admitted.rejected) == ({2}, {}, None, 3)
+    assert (set(admitted.lists), dict(admitted.bulletins), admitted.order, len(admitted.rejected)) == ({2}, {}, None, 3)
 
 
 def test_without_a_manifest_nothing_is_believed() -> None:
@@ -96,13 +96,13 @@ def test_without_a_manifest_nothing_is_believed() -> None:
     for manifests, rejected in (((), 0), ((few,), 1)):
         admitted = Admitted.verify(replace(full(), manifests=manifests), NEWSROOM.now)
         assert (admitted.manifest, dict(admitted.lists), admitted.order) == (None, {}, None)
-        assert admitted.rejected == rejected
+        assert len(admitted.rejected) == rejected
         assert admitted.open_at(NEWSROOM.now).reason is Closed.NO_MANIFEST
 
 
 def test_a_list_whose_weeks_are_past_is_no_forgery() -> None:
     admitted = Admitted.verify(replace(full(), order=None), NEWSROOM.now + 30 * 86_400)
-    assert (dict(admitted.lists), admitted.rejected) == ({}, 0)
+    assert (dict(admitted.lists), admitted.rejected) == ({}, ())
 
 
 def test_refusals_that_an_inventory_can_list_fit() -> None:
