@@ -265,28 +265,6 @@ def parse_cells_header(header: bytes, network: NetworkId, server: str) -> int:
     return parsed.number("inventory")
 
 
-def read_cells(stream: BinaryIO, network: NetworkId, server: str) -> Iterator[tuple[CellId, bytes]]:
-    """Yield the cells of one inbound part. They are only bytes until checked against a signed inventory.
-
-    Raises:
-        Malformed: not a part of cells, or its last cell is cut short (the ones before it have been yielded).
-        NotForUs: another network's or server's.
-    """
-    parse_cells_header(read_header(stream), network, server)
-    while record := _read_up_to(stream, ID_BYTES + CELL_BYTES):
-        if len(record) != ID_BYTES + CELL_BYTES:
-            raise Malformed("The last cell of this part is cut short.", "Let the courier fetch the rest again.")
-        yield CellId(record[:ID_BYTES]), record[ID_BYTES:]
-
-
-def _read_up_to(stream: BinaryIO, length: int) -> bytes:
-    parts = []
-    while length and (part := stream.read(length)):
-        parts.append(part)
-        length -= len(part)
-    return b"".join(parts)
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
     """What a station has written on a stick that it has read: what needn't be fetched again.

@@ -74,11 +74,6 @@ class Gate:
         finally:
             os.close(descriptor)  # And with it the lock.
 
-    def waiting_in(self, lane: str) -> int:
-        """Return how many callers of this process wait in a lane."""
-        with self._changed:
-            return len(self._queues[lane == SENDING])
-
     def _wait(self, sending: bool, circuit: int | None) -> int:
         queue = self._queues[sending]
         with self._changed:

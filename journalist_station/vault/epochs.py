@@ -132,7 +132,6 @@ class WeekRow:
     """A week that has keys here. `published` is the newest list that names it."""
 
     week: int
-    begins: int
     published: int
     erasable_at: int
 
@@ -144,7 +143,7 @@ def weeks(vault: Vault) -> list[WeekRow]:
         for week in range(row.week, row.last_week + 1):
             newest[week] = max(row.sequence, newest.get(week, 0))
     grace = vault.manifest.limits.grace_weeks
-    return [WeekRow(week, week_start(week), newest[week], week_start(week + 1 + grace)) for week in sorted(newest)]
+    return [WeekRow(week, newest[week], week_start(week + 1 + grace)) for week in sorted(newest)]
 
 
 def erasable(vault: Vault, now: int) -> int | None:

@@ -27,6 +27,7 @@ from keys.minisign import SigningKey
 from keys.reply import Place
 from keys.statement import NetworkId
 from keys.tip import Closing, ClosingEntry, Consent, FileHead, Mailbox, Message
+from tests.simulators.parts import read_cells
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 FORMATS = ("cell", "tip", "reply", "inventory", "bundle")
@@ -270,7 +271,7 @@ def test_outbound_bundles(vector: dict[str, Any]) -> None:
 def test_parts(vector: dict[str, Any]) -> None:
     raw, found = unpacked(vector["pieces"]), []
     with ending(vector["expect"]):
-        for cell_id, cell in bundle.read_cells(io.BytesIO(raw), network_of(vector), vector["server"]):
+        for cell_id, cell in read_cells(raw, network_of(vector), vector["server"]):
             found.append([cell_id.hex(), cell])
     assert found == [[cell_id, bytes.fromhex(byte) * bundle.CELL_BYTES] for cell_id, byte in vector["cells"]]
     if vector["expect"] == "ok":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from journalist_station.vault import threads
 from journalist_station.vault.database import tips as rows
+from journalist_station.vault.database.cells import Fate
 from journalist_station.vault.threads import FileFacts, Tip
 from journalist_station.vault.vault import Vault
 from keys.primitives import sha256
@@ -34,6 +35,12 @@ def tips(vault: Vault) -> dict[bytes, list[Tip]]:
         thread.source: [threads.read_tip(vault, row) for row in rows.messages(vault.database, thread.number)]
         for thread in rows.threads(vault.database)
     }
+
+
+def fates(vault: Vault) -> dict[Fate, int]:
+    """Return how many cells had each fate, of those that a server lists just as they were read."""
+    listed = "SELECT fate, count(DISTINCT cell) FROM sightings JOIN cells USING (cell, digest) GROUP BY fate"
+    return {Fate(fate): count for fate, count in vault.database.rows(listed)}
 
 
 def content(vault: Vault, file: FileFacts) -> bytes | None:

@@ -152,12 +152,6 @@ def settled(database: Database) -> list[bytes]:
     return [cell for (cell,) in found]
 
 
-def counts(database: Database) -> dict[Fate, int]:
-    """Return how many listed cells had each fate."""
-    found = database.rows(f"SELECT fate, count(*) FROM cells WHERE {_LISTED} GROUP BY fate ORDER BY fate")
-    return {Fate(fate): count for fate, count in found}
-
-
 def due(database: Database, server: str, since_at_most: int) -> list[bytes]:
     """Return the settled cells that a server lists since a time or longer, and that weren't acknowledged, sorted."""
     found = database.rows(

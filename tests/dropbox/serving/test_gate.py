@@ -97,7 +97,8 @@ def test_waiting_is_bounded_in_all_and_by_circuit(tmp_path: Path) -> None:
         for circuit in (1, 1, 2):
             threads.append(threading.Thread(target=enter, args=(circuit,)))
             threads[-1].start()
-            wait_until(lambda: one.waiting_in("return") == len(threads), "one more waits")
+            # Nobody in the queue can be heard, so the queue itself is asked.
+            wait_until(lambda: len(one._queues[False]) == len(threads), "one more waits")
             if threads[1:] == [threads[-1]]:
                 with pytest.raises(Busy), one.place("return", 1):
                     pass

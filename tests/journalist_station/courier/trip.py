@@ -20,6 +20,7 @@ from keys.inventory import CellId
 from keys.keyfile import SignerKeyFile
 from tests.simulators.newsroom import Newsroom, seeded
 from tests.simulators.office import SERVER, Office
+from tests.simulators.parts import read_cells
 
 PASSPHRASE = "ฝนตกที่ปลายนา"
 PATIENCE_SECONDS = 60
@@ -113,10 +114,9 @@ def carried(office: Office, stick: Path) -> dict[CellId, bytes]:
     """Read the cells on a stick as a station does, refusing one that came twice."""
     found: dict[CellId, bytes] = {}
     for path in parts(stick):
-        with path.open("rb") as stream:
-            for cell_id, cell in bundle.read_cells(stream, office.newsroom.network, SERVER):
-                assert cell_id not in found
-                found[cell_id] = cell
+        for cell_id, cell in read_cells(path.read_bytes(), office.newsroom.network, SERVER):
+            assert cell_id not in found
+            found[cell_id] = cell
     return found
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from journalist_station.vault.database import cells as rows
 from journalist_station.vault.database import tips as tip_rows
 from journalist_station.vault.database.cells import Fate
 from journalist_station.vault.stick import Stick
@@ -492,7 +491,7 @@ def test_own_replies_and_fillers_come_back_as_such(station: Station, box: DropBo
     assert applied.cells == 16
     report = station.fetch(box)
     assert (report.cells, report.foreign) == (0, 0)
-    assert rows.counts(station.vault.database) == {Fate.HELD: 1, Fate.OWN: 16}
+    assert seen.fates(station.vault) == {Fate.HELD: 1, Fate.OWN: 16}
     assert box.known(station.stick()) == frozenset(box.cells)
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from journalist_station.vault import importing, outbox
-from journalist_station.vault.database import cells as rows
 from journalist_station.vault.database import facts
 from journalist_station.vault.database import tips as tip_rows
 from journalist_station.vault.journal import verify
@@ -86,7 +85,7 @@ def rounds(loaded: Station, box: DropBox, tmp_path: Path, count: int) -> None:
     length = duration_of(lambda: import_all(tmp_path / "whole", stick, now))
     with opened(tmp_path / "whole") as vault:
         expected = seen.everything(vault)
-        fates = rows.counts(vault.database)
+        fates = seen.fates(vault)
         assert sum(fates.values()) == len(box.cells)
     killed = 0
     for number in range(count):
@@ -102,7 +101,7 @@ def rounds(loaded: Station, box: DropBox, tmp_path: Path, count: int) -> None:
         with opened(folder) as vault:
             assert vault.database.check() == []
             assert seen.everything(vault) == expected
-            assert rows.counts(vault.database) == fates
+            assert seen.fates(vault) == fates
             verify(facts.acts(vault.database))
             on_disk = {path.name for path in (folder / "items").rglob("*") if path.is_file()}
             assert on_disk >= tip_rows.all_files(vault.database)
