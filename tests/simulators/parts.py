@@ -6,9 +6,9 @@ import io
 from collections.abc import Iterator
 
 from keys import bundle
-from keys.bundle import CELL_BYTES, ID_BYTES
+from keys.bundle import CELL_BYTES
 from keys.errors import Malformed
-from keys.inventory import CellId
+from keys.inventory import ID_BYTES, CellId
 from keys.statement import NetworkId
 
 RECORD_BYTES = ID_BYTES + CELL_BYTES
