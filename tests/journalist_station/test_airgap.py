@@ -1,3 +1,5 @@
+"""Which of a machine's interfaces count as a network that is up."""
+
 from __future__ import annotations
 
 from pathlib import Path

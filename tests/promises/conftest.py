@@ -1,3 +1,5 @@
+"""What the tests of the promises share: the premises of a whole drop box, and their seed."""
+
 from __future__ import annotations
 
 import random

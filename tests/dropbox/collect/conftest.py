@@ -1,3 +1,5 @@
+"""What the tests of the collect interface share: an office with a store, a clock and couriers."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""Places at a gate are the whole machine's, freed by death and kept for sending; nobody waits for ever."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""One spelling of a request's head is read, every other refused before it ends, and no repr shows it."""
+
 from __future__ import annotations
 
 import pytest

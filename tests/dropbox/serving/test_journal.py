@@ -1,3 +1,5 @@
+"""Whatever is logged of an error says its type and place, and nothing that was in the request."""
+
 from __future__ import annotations
 
 import io

@@ -1,3 +1,5 @@
+"""Each request finds its lane, no circuit takes all threads of one, and who waits in vain is given back."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""A shielded process dumps no core, locks its memory where it may, and keeps no freed key."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""A slow honest upload goes on for hours; one that stalls or trickles ends."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""An answer tells nothing of what answers, can't be split or overrun, and gives up a reader that stands still."""
+
 from __future__ import annotations
 
 import socket

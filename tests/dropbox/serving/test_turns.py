@@ -1,3 +1,5 @@
+"""Circuits take turns: who asks much waits behind itself, and nobody is lost or served twice."""
+
 from __future__ import annotations
 
 from hypothesis import given

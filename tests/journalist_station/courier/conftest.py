@@ -1,3 +1,5 @@
+"""What the tests of the courier share: an office behind a socket, what it was asked, a laptop with sticks."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

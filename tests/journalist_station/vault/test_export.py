@@ -1,3 +1,5 @@
+"""An export holds every byte under names that harm nothing, and is there whole or not at all."""
+
 from __future__ import annotations
 
 import json

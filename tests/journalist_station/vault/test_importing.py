@@ -1,3 +1,5 @@
+"""All that was sent arrives as it was, over any sticks in any order; what is damaged is counted."""
+
 from __future__ import annotations
 
 import errno

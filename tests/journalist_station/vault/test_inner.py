@@ -1,3 +1,5 @@
+"""Files sealed to the published keys are opened beside the original; whatever else stays as it is."""
+
 from __future__ import annotations
 
 import os

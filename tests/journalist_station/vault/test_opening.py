@@ -1,3 +1,5 @@
+"""Workers that open cells die with their import, and one that dies alone is stood in for."""
+
 from __future__ import annotations
 
 import os

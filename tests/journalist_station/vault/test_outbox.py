@@ -1,3 +1,5 @@
+"""An outbox doesn't show how many replies it holds, and what isn't confirmed goes again."""
+
 from __future__ import annotations
 
 from collections import Counter

@@ -1,3 +1,5 @@
+"""A vault is one desk's of one network, and opens with its passphrase or says why not."""
+
 from __future__ import annotations
 
 import os
