@@ -1,3 +1,5 @@
+"""What the tests of serving share: a small site behind the real server, and a folder for sockets."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""A request's body gives exactly its bytes, however they come, and says when they stall or stop."""
+
 from __future__ import annotations
 
 import socket
