@@ -43,7 +43,7 @@ class ClientKey:
 
     @property
     def public_base32(self) -> str:
-        """The public half as `ADD_ONION … ClientAuthV3=` wants it."""
+        """The public half as tor writes keys in its files."""
         return _base32(self.public)
 
     def server_line(self) -> str:

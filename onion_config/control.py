@@ -12,13 +12,13 @@ import socket
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from keys.errors import Misconfigured
-from keys.onion import OnionAddress, parse_onion
+from keys.onion import OnionAddress
 from onion_config.clients import ClientKey
 from onion_config.deadline import Deadline, Progress, silent
 
@@ -52,14 +52,6 @@ class Bootstrap:
     percent: int
     summary: str
     warning: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class EphemeralService:
-    """An onion service that lives as long as the tor that carries it. Its key raises it again elsewhere."""
-
-    address: OnionAddress
-    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +175,8 @@ class Tor:
     def admit_with(self, address: OnionAddress, key: ClientKey) -> None:
         """Let this client tor read a service that wants client keys, until it ends or forgets.
 
-        It forgets with `forget_circuits` (Tor Browser's “New Identity”) too. Tails refuses this command. A key file in
-        `ClientOnionAuthDir` serves in both cases.
+        It forgets at Tor Browser's “New Identity” too. Tails refuses this command. A key file in `ClientOnionAuthDir`
+        serves in both cases.
 
         Raises:
             Misconfigured: tor refuses.
@@ -194,16 +186,6 @@ class Tor:
     def forget_key(self, address: OnionAddress) -> None:
         """Take the client key for this service from a client tor. Raises: Misconfigured: tor refuses."""
         self._ask(f"ONION_CLIENT_AUTH_REMOVE {address.removesuffix('.onion')}")
-
-    def forget_circuits(self) -> None:
-        """Make a client tor forget what it knows of services, keys of `admit_with` included, and build new circuits.
-
-        tor does so at most every ten seconds, and puts off what comes sooner.
-
-        Raises:
-            Misconfigured: tor has gone.
-        """
-        self._ask("SIGNAL NEWNYM")
 
     def end(self) -> None:
         """Make tor end at once. Raises: Misconfigured: it has gone already."""
@@ -251,27 +233,6 @@ class Tor:
         finally:
             self.reload()
         self._see_taken(address, deadline)
-
-    def add_service(self, target: Path, client: ClientKey | None = None) -> EphemeralService:
-        """Raise an onion service for the Unix socket `target` that lasts as long as tor.
-
-        Args:
-            client: the only key that may reach it; without one, everybody may.
-
-        Raises:
-            Misconfigured: tor refuses.
-        """
-        if " " in str(target):
-            raise Misconfigured("tor takes no space in the path of such a service's socket.", "Use another folder.")
-        flags = "Flags=Detach,V3Auth" if client else "Flags=Detach"
-        only = f" ClientAuthV3={client.public_base32}" if client else ""
-        reply = self._ask(f"ADD_ONION NEW:ED25519-V3 {flags} Port=80,unix:{target}{only}")
-        facts = dict(line.split("=", 1) for line in reply)
-        return EphemeralService(parse_onion(f"{facts['ServiceID']}.onion"), facts["PrivateKey"])
-
-    def remove_service(self, address: OnionAddress) -> None:
-        """Take down what `add_service` raised. Raises: Misconfigured: this tor carries no such service."""
-        self._ask(f"DEL_ONION {address.removesuffix('.onion')}")
 
     def _see_taken(self, address: OnionAddress, deadline: Deadline) -> None:
         """Wait until a descriptor that is about to be uploaded was taken; make tor upload it again if it wasn't.

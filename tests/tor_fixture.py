@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keys.onion import OnionAddress
 from keys.primitives import system_randomness
 from onion_config import clients, onion_keys
-from onion_config.clients import ClientKey
 from onion_config.control import Tor
 from onion_config.network_plan import SERVICE
 from onion_config.private_network import Client, PrivateNetwork
@@ -18,7 +16,7 @@ SOURCE = "source"
 
 
 class TorNetwork:
-    """A running private network with the two onion services of a drop box, to which tests add their own.
+    """A running private network with the two onion services of a drop box.
 
     What stands behind the two services is the test's: it listens on `source_socket` and `collect_socket`, where each
     test that wants one removes what the last one left. The collect service is closed until a courier gets a key.
@@ -51,15 +49,3 @@ class TorNetwork:
     def client_tor(self) -> Tor:
         """A connection to the visitors' tor. Close it."""
         return self.network.tor_of(self.client.name)
-
-    def add_service(self, target: Path, client: ClientKey | None = None) -> OnionAddress:
-        """Raise one onion service more for this Unix socket, and wait until visitors can find it."""
-        with self.server_tor() as tor:
-            address = tor.add_service(target, client).address
-        self.network.wait_published([address])
-        return address
-
-    def remove_service(self, address: OnionAddress) -> None:
-        """Take down what `add_service` raised."""
-        with self.server_tor() as tor:
-            tor.remove_service(address)

@@ -173,10 +173,3 @@ def test_a_tor_that_has_gone_is_told(tmp_path: Path) -> None:
         tor.close()
         with pytest.raises(Misconfigured, match="closed its control socket"):
             tor.reload()
-
-
-def test_a_spaced_path_isnt_handed_to_a_tor_that_would_cut_it(tmp_path: Path) -> None:
-    with driving(tmp_path) as (tor, socket), pytest.raises(Misconfigured, match="no space"):
-        tor.add_service(Path("/run/a b/sock"))
-
-    assert not any(command.startswith("ADD_ONION") for command in socket.asked)

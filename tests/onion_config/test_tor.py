@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from keys.primitives import system_randomness
 from onion_config import clients
-from onion_config.clients import ClientKey
 from onion_config.deadline import Deadline
 from tests.simulators.onion import OnionSite, answers, connected, echoes
 from tests.tor_fixture import COLLECT, TorNetwork
@@ -99,17 +97,3 @@ def test_a_key_file_lets_tor_in_as_on_tails(tor_network: TorNetwork, collect_sit
 
     assert answers(laptop.socks_port, tor_network.collect)
     assert not answers(tor_network.client.socks_port, tor_network.collect), "another laptop has no key"
-
-
-def test_a_service_can_be_added_for_one_key_and_taken_down(tor_network: TorNetwork, tmp_path: Path) -> None:
-    key = ClientKey(system_randomness(32))
-    with OnionSite(tmp_path / "s") as site, tor_network.client_tor() as laptop:
-        address = tor_network.add_service(site.path, key)
-        assert not answers(tor_network.client.socks_port, address)
-
-        laptop.admit_with(address, key)
-        assert answers(tor_network.client.socks_port, address)
-
-        tor_network.remove_service(address)
-        laptop.forget_circuits()
-        assert not answers(tor_network.client.socks_port, address)
