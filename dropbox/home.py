@@ -51,6 +51,11 @@ class Home:
         return FloorsFile(self.folder / "floors.json")
 
     @property
+    def guidance(self) -> Path:
+        """The newsroom's own pages of guidance, read at start (`dropbox.guides`)."""
+        return self.folder / "guidance"
+
+    @property
     def _key(self) -> Path:
         return self.folder / "server.key"
 

@@ -21,9 +21,9 @@ SITE = Path(sysconfig.get_path("purelib"))
 PACKAGES = ["keys", "dropbox", "journalist_station", "onion_config"]
 COMMANDS = ["dropbox-courier", "dropbox-server", "journalist-station", "newsroom-keys", "onion-config"]
 ROLES = ["server", "courier", "station", "development"]
-NOT_PACKED = {".pyc", ".po", ".pot", ".mo", ".md"}
-FOR_SCRIPTS = {"words/english-excluded.txt", "words/thai-excluded.txt", "translations/babel.cfg"}
-"""What scripts make the lists and catalogues from; the program never reads them."""
+NOT_PACKED = {".pyc", ".po", ".pot", ".mo"}
+FOR_SCRIPTS = {"words/english-excluded.txt", "words/thai-excluded.txt", "translations/babel.cfg", "words/README.md"}
+"""What scripts make the lists and catalogues from, and what is said of them; the program never reads them."""
 
 
 def packed(folder: Path) -> dict[str, bytes]:
