@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import RawIOBase
@@ -20,6 +20,7 @@ from dropbox.sessions import Session
 from dropbox.source import forms
 from dropbox.source.context import Context
 from dropbox.source.words import number_of, refusal_of
+from keys import tip
 from keys.cell import Seal
 from keys.codename import Codename
 from keys.errors import DropBoxError, NotForUs
@@ -45,6 +46,21 @@ class Sender:
 Identify = Callable[[Form], Sender]
 
 
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """A form to fill in: the most bytes of each text field, how many files, and the message that it becomes.
+
+    `message` is given the form, what was chosen, the source's keys, the week and the page's language.
+    """
+
+    limits: Callable[[Manifest], Mapping[str, int]]
+    files: Callable[[Manifest], int]
+    message: Callable[[Form, forms.Choice, SourceKeys, int, str], tip.Message]
+
+
+TIP = Blank(forms.limits, lambda in_force: in_force.limits.files, forms.message)
+
+
 def upload_label(context: Context) -> str:
     """Return a fresh label, under which a page's progress frame finds the upload of its form."""
     return context.randomness(LABEL_BYTES).hex()
@@ -64,11 +80,12 @@ def circuit() -> int | None:
     return found
 
 
-def receive_upload(context: Context, upload: str, identify: Identify) -> Response:
+def receive_upload(context: Context, upload: str, identify: Identify, blank: Blank = TIP) -> Response:
     """Receive a tip or a follow-up and answer with its receipt.
 
     Args:
         identify: turns the form's texts into a session: a new one by its codename, or the one that is open.
+        blank: what the form asks for.
 
     Raises:
         DropBoxError: nothing was stored; the progress frame tells why already while the rest of the body drains.
@@ -77,7 +94,7 @@ def receive_upload(context: Context, upload: str, identify: Identify) -> Respons
     reporter = context.board.begin(label, request.content_length or 0, context.milliseconds())
     ending = _Ending(Stage.REFUSED, number_of(refusals.Failed()))
     try:
-        receipt, sender = _receive(context, reporter, identify)
+        receipt, sender = _receive(context, reporter, identify, blank)
         ending = _Ending(Stage.STORED if receipt.complete else Stage.BROKEN)
     except DropBoxError as error:
         ending = _Ending(Stage.REFUSED, number_of(refusal_of(error)))
@@ -96,7 +113,7 @@ class _Ending:
     reason: int = 0
 
 
-def _receive(context: Context, reporter: Reporter, identify: Identify) -> tuple[Receipt, Sender]:
+def _receive(context: Context, reporter: Reporter, identify: Identify, blank: Blank) -> tuple[Receipt, Sender]:
     if not context.box.openness().is_open:
         raise refusals.Closed  # Before anything is read.
     in_force = context.box.manifest
@@ -105,39 +122,52 @@ def _receive(context: Context, reporter: Reporter, identify: Identify) -> tuple[
     def begin(form: Form) -> tuple[Sending, Callable[[bool], None]]:
         chosen = forms.choice(form, context.box.openness().desks)
         found.append(identify(form))
-        return _sending(context, held, in_force, found[0].session, form, chosen)
+        return _sending(context, held, in_force, found[0].session, form, chosen, blank)
 
     body = _Body(context, reporter)
     parts = events(body, boundary_of(request.headers.get("Content-Type")))
     with ExitStack() as held:
         try:
-            receipt = receive(parts, begin, forms.limits(in_force), forms.FILES, body.stored)
+            receipt = receive(parts, begin, blank.limits(in_force), forms.FILES, body.stored)
         except Broken:
             raise refusals.BrokenOff from None
     return receipt, found[0]
 
 
 def _sending(
-    context: Context, held: ExitStack, in_force: Manifest, session: Session, form: Form, chosen: forms.Choice
+    context: Context,
+    held: ExitStack,
+    in_force: Manifest,
+    session: Session,
+    form: Form,
+    chosen: forms.Choice,
+    blank: Blank,
 ) -> tuple[Sending, Callable[[bool], None]]:
     keys = context.signing_keys(session, in_force)
     week, sealer = context.box.sealer(chosen.desks)
-    sending = new_sending(context, held.enter_context(context.seals(sealer)), in_force, keys)
-    message = forms.message(form, chosen, keys, week, g.language)
+    sending = new_sending(context, held.enter_context(context.seals(sealer)), in_force, keys, blank.files(in_force))
+    message = blank.message(form, chosen, keys, week, g.language)
 
     def commit(closed: bool) -> None:
-        if closed and not message.text.strip():
+        if closed and not _says_something(message):
             raise refusals.NothingToSend
         sending.message(message, closed=closed)
 
     return sending, commit
 
 
-def new_sending(context: Context, seals: Callable[[], Seal], in_force: Manifest, keys: SourceKeys) -> Sending:
+def _says_something(message: tip.Message) -> bool:
+    return any(text.strip() for text in (message.text, *(answer for _, answer in message.answers)))
+
+
+def new_sending(
+    context: Context, seals: Callable[[], Seal], in_force: Manifest, keys: SourceKeys, files: int = 0
+) -> Sending:
     """Begin what a source sends: its message must come next.
 
     Args:
         seals: makes each cell's seal, to the desks that may read it.
+        files: how many may follow.
     """
     return Sending(
         context.cells,
@@ -145,7 +175,7 @@ def new_sending(context: Context, seals: Callable[[], Seal], in_force: Manifest,
         context.box.geometry,
         in_force.network,
         keys.signing_seed,
-        FileLimits(in_force.limits.file_bytes, in_force.limits.files),
+        FileLimits(in_force.limits.file_bytes, files),
         context.randomness,
     )
 
