@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
+from dropbox import guides
 from dropbox.box import Box
 from dropbox.collect import app as collect
 from dropbox.collect import prepared as prepared_answers
@@ -54,6 +55,7 @@ FORM_OVERHEAD_BYTES = 1 << 20
 MAX_BUNDLE_BYTES = 4 << 30
 UNLIMITED_BYTES = 1 << 50
 _POST_PATHS = ("/th/send/*", "/en/send/*", "/th/inbox/*", "/en/inbox/*")
+_OFFER_PATHS = ("/th/volunteer/*", "/en/volunteer/*")
 _LOGIN_PATHS = ("/th/return", "/en/return")
 _DOWNLOAD_PATHS = ("/th/inbox/*/file/*", "/en/inbox/*/file/*")
 
@@ -99,7 +101,7 @@ def plan(
         routes=(
             *(Route("files", path, frozenset({"GET"})) for path in _DOWNLOAD_PATHS),
             *(Route("files", path, over_bytes=SMALL_UPLOAD_BYTES) for path in _POST_PATHS),
-            *(Route("text", path) for path in _POST_PATHS),
+            *(Route("text", path) for path in (*_POST_PATHS, *_OFFER_PATHS)),
             *(Route("login", path) for path in _LOGIN_PATHS),
         ),
         circuits=required,
@@ -157,6 +159,7 @@ class Server:
             randomness=system_randomness,
             milliseconds=lambda: time.monotonic_ns() // 1_000_000,
             seals=self._seals,
+            guides=guides.read(self._home.guidance),
         )
         logins = Logins(system_randomness, self._clock)
         return source.create_app(context), collect.create_app(self.box, logins, self._home.settings().name)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from dropbox import guides
 from dropbox.box import Box
+from dropbox.guides import Guides
 from dropbox.intake.progress import Board
 from dropbox.intake.sending import CellStore
 from dropbox.intake.workshop import SealStream
@@ -39,6 +41,7 @@ class Context:
     randomness: Randomness
     milliseconds: Callable[[], int]
     seals: Seals = SealStream
+    guides: Guides = field(default_factory=guides.shipped)
 
     def sign_in(self, codename: Codename, *, sending: bool, circuit: int | None) -> Session:
         """Begin a session for a codename, running the KDF in its turn: once a session, never once a request.
