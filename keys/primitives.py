@@ -83,7 +83,13 @@ def hkdf(key: bytes, salt: bytes, info: bytes, size: int = KEY_BYTES) -> bytes:
 
 def argon2id(password: bytes, salt: bytes, memory_kib: int, passes: int) -> bytes:
     """Argon2id v1.3 (RFC 9106) with one lane: 32 bytes. Takes `memory_kib` KiB of RAM while it runs."""
-    return bytes(nacl.pwhash.argon2id.kdf(KEY_BYTES, password, salt, opslimit=passes, memlimit=memory_kib * 1024))
+    derived = bytes(nacl.pwhash.argon2id.kdf(KEY_BYTES, password, salt, opslimit=passes, memlimit=memory_kib * 1024))
+    # libsodium leaves its last block, which is the result, on this thread's stack, where it would lie until something
+    # else reaches as deep. The same call at its cheapest writes over it.
+    nacl.pwhash.argon2id.kdf(
+        KEY_BYTES, b"", bytes(ARGON2_SALT_BYTES), nacl.pwhash.argon2id.OPSLIMIT_MIN, nacl.pwhash.argon2id.MEMLIMIT_MIN
+    )
+    return derived
 
 
 def scrypt(password: bytes, salt: bytes, log_n: int) -> bytes:
