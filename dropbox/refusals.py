@@ -131,6 +131,13 @@ class NotHere(Refusal, NotForUs):
     advice = N_("Go back to the first page.")
 
 
+class NoSuchPost(Refusal, NotForUs):
+    """No such call or post: never published here, not yet, or its signature doesn't verify."""
+
+    sentence = N_("There is no such call or post here.")
+    advice = N_("The list of calls shows all that newsrooms have signed.")
+
+
 class ReplyGone(Refusal, NotForUs):
     """A reply that was there has been deleted, or its time is over."""
 
@@ -189,6 +196,7 @@ REFUSALS: tuple[type[Refusal], ...] = (
     Full,
     Expired,
     NotHere,
+    NoSuchPost,
     ReplyGone,
     ReplyDamaged,
     UnknownWord,

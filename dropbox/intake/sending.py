@@ -172,7 +172,8 @@ class Sending:
         if len(data) > self._geometry.payload_bytes:
             raise TooLong
         self._whole(tip.MESSAGE_ITEM, data, Flags.CLOSED if closed else Flags.NONE)
-        self._message_bytes = len(message.text.encode())
+        said = (message.text, *(answer for _, answer in message.answers))
+        self._message_bytes = sum(len(text.encode()) for text in said)
 
     def file(self, name: bytes, declared_type: bytes) -> FileIntake:
         """Begin the next file; the one before must have ended."""

@@ -12,7 +12,7 @@ from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
 from dropbox import refusals
-from dropbox.source import entrance, front, inbox, papers, send, words
+from dropbox.source import cautions, entrance, front, guidance, inbox, notices, papers, send, volunteer, words
 from dropbox.source.context import Context
 from dropbox.source.headers import harden
 from keys.codename import Language
@@ -41,7 +41,7 @@ def create_app(context: Context) -> Flask:
     _explain_errors(app)
     app.before_request(_refuse_forms_of_other_sites)
     app.after_request(harden)
-    for part in (front, papers, send, entrance, inbox):
+    for part in (front, notices, papers, send, entrance, inbox, guidance, volunteer):
         part.register(app, context)
     app.wsgi_app = _Nameless(app.wsgi_app)  # type: ignore[method-assign]
     return app
@@ -54,7 +54,8 @@ class _Nameless:
         self._application = application
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return self._application({**environ, "HTTP_HOST": "onion", "SERVER_NAME": "onion"}, start_response)
+        asked = {cautions.HOST: environ.get("HTTP_HOST", ""), "HTTP_HOST": "onion", "SERVER_NAME": "onion"}
+        return self._application({**environ, **asked}, start_response)
 
 
 def _prepare_templates(app: Flask) -> None:
@@ -151,6 +152,9 @@ def _common(context: Context) -> dict[str, Any]:
         "other_language": next(each for each in LANGUAGES if each != chosen),
         "other_path": _other_path(chosen),
         "manifest": in_force,
+        "cautions": cautions.cautions(
+            request.environ.get(cautions.HOST, ""), request.headers, in_force.onions.source if in_force else ()
+        ),
         "say": say,
         "closed_because": None if opening.reason is None else words.of_closed(opening.reason),
         "open_desks": [desk for desk in in_force.desks if desk.number in opening.recipients] if in_force else [],
