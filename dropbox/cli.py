@@ -1,4 +1,4 @@
-"""The command `dropbox-server`: init, admit, serve, status."""
+"""The command `dropbox-server`: init, admit, guidance, serve, status."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import click
 from rich.console import Console
 from rich.progress import Progress as Bar
 
+from dropbox import guides
 from dropbox.admitted import Admitted
 from dropbox.box import Box
 from dropbox.consensus import Comparison, ConsensusFile
+from dropbox.guides import Guides
 from dropbox.home import UNFOUNDED, Home, found
 from dropbox.serving import memory
 from dropbox.state import State
@@ -140,6 +142,23 @@ def serve(home: Path, run_folder: Path, consensus: Path, group: str | None, with
 
 @cli.command()
 @with_home
+@terminal.with_json
+def guidance(home: Path, as_json: bool) -> None:
+    """Copy the pages of guidance into the server's folder, to be edited there. No file that is there is changed.
+
+    Each page is guidance/th/NAME.md and guidance/en/NAME.md: Markdown, its first line `# ` and the title. Further
+    names become further pages. The server reads them when it starts.
+    """
+    place = Home(home)
+    place.settings()
+    written, kept = guides.copy(place.guidance)
+    _show({"folder": str(place.guidance), "written": len(written), "already there": len(kept)}, as_json)
+    terminal.note(f"Have a lawyer confirm what is marked {' or '.join(guides.TO_CONFIRM.values())}.")
+    terminal.note("Edit, start the server again, then: dropbox-server status, which names each page that is not shown.")
+
+
+@cli.command()
+@with_home
 @with_consensus
 @terminal.with_json
 def status(home: Path, consensus: Path, as_json: bool) -> None:
@@ -150,6 +169,7 @@ def status(home: Path, consensus: Path, as_json: bool) -> None:
     state = place.floors.over(State.decode(found_there.documents))
     now = int(time.time())
     facts = facts_of(found_there, state, settings.name, now, ConsensusFile(consensus).compare(now))
+    facts |= facts_of_guidance(guides.read(place.guidance))
     _show(facts if as_json else in_words(facts), as_json)
 
 
@@ -189,6 +209,15 @@ def facts_of(
     }
 
 
+def facts_of_guidance(found: Guides) -> dict[str, Any]:
+    """What `status` tells of the guidance as a start of the server would read it now."""
+    return {
+        "guidance_own": list(found.own),
+        "guidance_not_shown": list(found.not_shown),
+        "guidance_to_confirm": list(found.to_confirm),
+    }
+
+
 _OF_THE_CLOCK = {
     Comparison.AGREES: "agrees with tor's consensus",
     Comparison.DISAGREES: "disagrees with tor's consensus: set this machine's clock, and see that tor is connected",
@@ -220,6 +249,12 @@ def in_words(facts: dict[str, Any]) -> dict[str, object]:
         whose = f" of desk {each['desk']}" if each["desk"] else ""
         name = f"{each['kind']} {each['bulletin']}".strip()
         told[f"not shown or used, {number}"] = f"{name}{whose}: {each['because']}"
+    if facts.get("guidance_own"):
+        told["guidance"] = f"{len(facts['guidance_own'])} pages of your own"
+    for number, page in enumerate(facts.get("guidance_not_shown", ()), 1):
+        told[f"guidance not shown, {number}"] = page
+    if facts.get("guidance_to_confirm"):
+        told["for your lawyer to confirm"] = ", ".join(facts["guidance_to_confirm"])
     for desk, refused in facts["entries_refused"].items():
         told[f"refused of desk {desk}"] = ", ".join(map(str, refused))
     return told

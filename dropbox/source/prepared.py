@@ -21,10 +21,9 @@ def _page(app: Flask, status: int) -> PreparedPage:
     thai, english = sentences(status)
     with app.test_request_context("/"):
         with force_locale("en"):
-            practice = gettext("Practice")
+            practice, leave = gettext("Practice"), gettext("Leave now")
         with force_locale("th"):
-            response = harden(
-                make_response(render_template("prepared.html", thai=thai, english=english, practice=practice))
-            )
+            page = render_template("prepared.html", thai=thai, english=english, practice=practice, leave=leave)
+            response = harden(make_response(page))
     headers = tuple((name, value) for name, value in response.headers if name.lower() != "content-length")
     return PreparedPage(response.get_data(), headers)

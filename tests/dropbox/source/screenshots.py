@@ -15,16 +15,16 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from keys.languages import Text
 from keys.terms import Limits
 from tests.dropbox.source.site import Site, Upload, Visitor, action, form_fields, hidden, multipart
-from tests.simulators.newsroom import Newsroom
+from tests.simulators.newsroom import DAY, Newsroom, seeded
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -72,6 +72,55 @@ def newsroom() -> Newsroom:
     return made
 
 
+CALL = (
+    ("ใครเห็นเอกสารจ้างซ่อมสะพานฉบับแรกบ้าง", "Who saw the first contract for the bridge?"),
+    (
+        "เทศบาลตัวอย่างจ้างซ่อม**สะพานข้ามคลอง** สองครั้งในปีเดียว\n\n"
+        "เราเห็นสัญญาฉบับแก้ไขแล้ว แต่ยังไม่เห็นฉบับแรก เราอยากรู้ว่า\n\n* ราคาเดิมเท่าไร\n* ใครเป็นคนขอแก้",
+        "The municipality had the **canal bridge** repaired twice in one year.\n\n"
+        "We have seen the changed contract, not the first one. We want to know\n\n"
+        "* what it was to cost at first\n* who asked for the change",
+    ),
+)
+QUESTIONS = (
+    ("คุณเห็นสัญญาฉบับแรกเมื่อไร", "When did you see the first contract?"),
+    ("ใครลงชื่อในนั้น", "Who had signed it?"),
+    ("มีใครอีกที่น่าจะรู้", "Who else may know?"),
+)
+NEWS = (
+    ("update", "เราพบผู้รับเหมาที่ยื่นซองแล้วสามราย", "We found three of the bidders", 6),
+    ("outcome", "เทศบาลยกเลิกสัญญาซ่อมครั้งที่สอง", "The municipality cancelled the second repair", 2),
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The ids of what is published."""
+
+    call: str
+    post: str
+    withdrawn: str
+
+
+def publish(site: Site) -> Shown:
+    """Have desks publish a call, what came of it, an older call that is closed, and one that was withdrawn."""
+    made, now = site.newsroom, site.newsroom.now
+    ids = [seeded(f"bulletin {at}")(16) for at in range(6)]
+
+    def post(at: int, desk: int, days: int, title: tuple[str, str], body: tuple[str, str], **words: Any) -> None:
+        said = {"title": Text(*title), "body": Text(*body), "issued": now - days * DAY, "questions": ()}
+        site.box.admit([made.bulletin(desk, id=ids[at], **{**said, **words})])
+
+    post(0, 1, 9, *CALL, questions=tuple(Text(*each) for each in QUESTIONS))
+    for at, (kind, th, en, days) in enumerate(NEWS, 1):
+        body = (f"## เรื่องย่อ\n\n{th} รายละเอียดอยู่ในข่าวของเรา", f"## In short\n\n{en}. Our report has the details.")
+        post(at, at, days, (th, en), body, kind=kind, about=ids[0])
+    post(3, 2, 40, ("รถราชการหายไปไหน", "Where did the official cars go?"), ("", ""), state="published")
+    post(4, 1, 20, ("ประกาศผิด", "A mistake"), ("", ""), withdrawn=True)
+    post(5, 2, 4, ("ใครได้ที่ดินริมเขื่อน", "Who got the land by the dam?"), ("ช่วยเล่าให้ฟัง", "Tell us."))
+    return Shown(ids[0].hex(), ids[2].hex(), ids[4].hex())
+
+
 class Album:
     """Pages by name, each as the site answered it, and a sheet that shows one of them at several widths."""
 
@@ -95,9 +144,10 @@ class Album:
 
     @staticmethod
     def _sheet(name: str, width: int) -> bytes:
+        # In the sandbox no script runs, as at Tor Browser's safest level.
         columns = "".join(
-            f'<div><iframe src="/page/{name}" style="width:{width}px;margin-top:-{at * COLUMN_HEIGHT}px">'
-            "</iframe></div>"
+            f'<div><iframe sandbox="allow-same-origin" src="/page/{name}" '
+            f'style="width:{width}px;margin-top:-{at * COLUMN_HEIGHT}px"></iframe></div>'
             for at in range(1 if width > 1_000 else 4)
         )
         return (
@@ -117,6 +167,23 @@ def fill(site: Site, album: Album, language: str) -> None:
     visitor = site.visitor(language)
     for name, path in {"front": "/", "send": "/send", "return": "/return", "keys": "/keys", "left": "/leave"}.items():
         keep(name, visitor.get(path).data)
+    for name, path in {"guide": "/guide", "guide-law": "/guide/law", "volunteer": "/volunteer"}.items():
+        keep(name, visitor.get(path).data)
+    shown = publish(site)
+    for name, path in {
+        "calls": "/calls",
+        "call": f"/calls/{shown.call}",
+        "posts": "/posts",
+        "post": f"/posts/{shown.post}",
+        "withdrawn": f"/calls/{shown.withdrawn}",
+        "desk": "/desks/1",
+        "answering": f"/send?call={shown.call}",
+    }.items():
+        keep(name, visitor.get(path).data)
+    keep("front", visitor.get("/").data)
+    passed_on = {"X-Tor2Web": "encrypted", "User-Agent": "Mozilla/5.0 (iPhone)"}
+    keep("warned", visitor.get("/return", headers=passed_on).data)
+    keep("left-elsewhere", visitor.get("/leave", headers=passed_on).data)
     keep("missing", visitor.get("/nowhere").data)
     keep("mistyped", visitor.sign_in("contrite chlorde handheld net cackle module flyable leprechaun").data)
     keep("empty", _inbox(visitor, site.codename(language).text))

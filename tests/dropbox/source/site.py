@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from dropbox.box import Box, ServerKey
@@ -43,6 +44,7 @@ from tests.simulators.dropbox import join_pieces
 from tests.simulators.newsroom import Newsroom, seeded
 
 SLOTS = 48
+TOR_BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 BOUNDARY = "----formdata-test-0123456789abcdef"
 
 
@@ -78,6 +80,18 @@ class ReceivedTip:
     closed: bool = False
     closing: tip.Closing | None = None
     files: dict[int, ReceivedFile] = field(default_factory=dict)
+
+
+class Browser(FlaskClient):
+    """What tells a browser by its headers: Tor Browser, at the address that the newsrooms signed."""
+
+    host = ""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        self.environ_base["HTTP_USER_AGENT"] = TOR_BROWSER
+        if args and isinstance(args[0], str):
+            kwargs.setdefault("base_url", f"http://{self.host}")
+        return super().open(*args, **kwargs)
 
 
 class Site:
@@ -119,6 +133,7 @@ class Site:
             milliseconds=self._tick,
         )
         self.app = create_app(self.context)
+        self.app.test_client_class = type("Browser", (Browser,), {"host": self.newsroom.manifest.onions.source[0]})
 
     def publish_epochs(self) -> None:
         documents = {desk: self.newsroom.epochs(desk, weeks=2) for desk in self.newsroom.manifest.desk_numbers}

@@ -31,7 +31,19 @@ ROUTES = {
     "/th/send": (200, HTML),
     "/th/send/waiting": (200, HTML),
     "/th/progress/" + "0" * 32: (200, HTML),
+    "/scripts-off.css": (200, "Content-Type: text/css; charset=utf-8"),
     "/th/return": (200, HTML),
+    "/th/guide": (200, HTML),
+    "/th/guide/law": (200, HTML),
+    "/th/guide/nothing": (404, HTML),
+    "/th/volunteer": (200, HTML),
+    "/th/calls": (200, HTML),
+    "/th/calls/" + "0" * 32: (404, HTML),
+    "/th/posts": (200, HTML),
+    "/th/posts/" + "0" * 32: (404, HTML),
+    "/th/desks/1": (200, HTML),
+    "/th/desks/9": (404, HTML),
+    "/th/send?call=" + "0" * 32: (200, HTML),
     "/th/keys": (200, HTML),
     "/th/keys/manifest-1": (200, SAVED + "manifest-1"),
     "/th/keys/root-1.pub": (200, SAVED + "root-1.pub"),
@@ -112,7 +124,17 @@ def test_any_name_of_the_host_is_served_alike(site: Site, host: str) -> None:
     query=st.text(st.characters(max_codepoint=0x7E), max_size=40),
 )
 def test_any_address_is_a_page(site: Site, path: str, query: str) -> None:
-    for begin in ("/", "/th/", "/en/inbox/", "/th/keys/", "/en/progress/", "/th/inbox/0123456789abcdef/file/"):
+    for begin in (
+        "/",
+        "/th/",
+        "/en/inbox/",
+        "/th/keys/",
+        "/en/progress/",
+        "/en/calls/",
+        "/th/posts/",
+        "/th/desks/",
+        "/th/inbox/0123456789abcdef/file/",
+    ):
         response = site.app.test_client().get("/", environ_overrides={"PATH_INFO": begin + path, "QUERY_STRING": query})
         assert response.status_code in (200, 400, 403, 404, 405)
         assert response.headers["Content-Security-Policy"]
