@@ -115,11 +115,11 @@ def duration(seconds: float) -> str:
     return str(ngettext("%(num)d hour", "%(num)d hours", round(seconds / 3_600)))
 
 
-def day(unix_seconds: int) -> str:
-    """A date for people, in UTC: 16 November 2026, in Thai with the Buddhist year."""
+def day(unix_seconds: int, month: str = "MMMM") -> str:
+    """A date for people, in UTC: 16 November 2026, in Thai with the Buddhist year. `month`: MMM for a short one."""
     date = datetime.fromtimestamp(unix_seconds, UTC).date()
     thai = str(get_locale()) == "th"
-    return f"{format_date(date, 'd MMMM')} {date.year + (_BUDDHIST_YEARS if thai else 0)}"
+    return f"{format_date(date, f'd {month}')} {date.year + (_BUDDHIST_YEARS if thai else 0)}"
 
 
 def week_day(week: int) -> str:

@@ -219,3 +219,23 @@ def test_a_server_without_a_manifest_has_no_posts(tmp_path: Path) -> None:
     for path, status in (("/calls", 200), ("/posts", 200), ("/calls/" + "0" * 32, 404), ("/desks/1", 503)):
         read(site, path, status=status)
     site.close()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_first_page_stays_small_with_many_desks_and_posts(tmp_path: Path, language: str) -> None:
+    newsroom = Newsroom(desks=12, recipients=14)
+    names = tuple(replace(desk, description=text("ทำข่าว" * 12, "Reports " * 12)) for desk in newsroom.terms.desks)
+    newsroom.publish(desks=names, partners=tuple(text(f"พันธมิตร {at}", f"Partner {at}") for at in range(8)))
+    site = Site(tmp_path, newsroom, slots=16)
+    kinds = ("call", "update", "outcome")
+    long = text("ชื่อเรื่องที่ยาวมาก" * 5, "A very long title " * 5)
+    site.box.admit([newsroom.bulletin(1 + at % 12, kind=kinds[at % 3], title=long) for at in range(30)])
+    page = read(site, "/", language)
+    client = site.app.test_client()
+    loaded = {element["href"] for element in page.all("link")}
+    assert len(loaded) <= 2 and not page.all("iframe")
+    assert len(page.source.encode()) + sum(len(client.get(path).data) for path in loaded) < 30_000
+    assert len([each for each in page.all("a") if "/calls/" in each["href"]]) == 2
+    for desk in newsroom.manifest.desks:
+        assert desk.name.of(language) in page.text
+    site.close()
