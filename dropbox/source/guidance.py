@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,10 @@ from dropbox.guides import Guides
 from dropbox.source import markdown
 from dropbox.source.context import Context
 from keys.errors import NotForUs
+
+
+_BELOW_TITLE = re.compile("^#(#+ )", re.MULTILINE)
+"""In a page's file the title is the first level; `markdown.render` begins below the title by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,9 @@ def register(app: Flask, context: Context) -> None:
 
 def _rendered(guides: Guides) -> Mapping[str, Mapping[str, Sheet]]:
     return {
-        name: {language: Sheet(guide.title, Markup(markdown.render(guide.text))) for language, guide in each.items()}
+        name: {
+            language: Sheet(guide.title, Markup(markdown.render(_BELOW_TITLE.sub(r"\1", guide.text))))
+            for language, guide in each.items()
+        }
         for name, each in guides.pages.items()
     }

@@ -5,10 +5,15 @@ Promise 11.
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
+import shutil
+import subprocess
 import threading
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -96,10 +101,12 @@ def served(application: WSGIApplication) -> Iterator[str]:
 class Window:
     """One Firefox, and what a person does in it. Whatever isn't there yet is waited for."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **other: bool) -> None:
+        """Args: other: preferences that differ from the safest, with `__` for each dot of their names."""
         profile = folder / "profile"
         profile.mkdir()
-        prefs = "".join(f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in SAFEST.items())
+        values = SAFEST | {name.replace("__", "."): value for name, value in other.items()}
+        prefs = "".join(f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in values.items())
         (profile / "user.js").write_text(prefs)
         self.firefox = Firefox([str(FIREFOX), "--profile", str(profile), "about:blank"], profile, folder / "log")
 
@@ -216,6 +223,55 @@ def test_a_refusal_keeps_what_was_typed_and_the_next_try_is_followed(window: Win
         window.wait_for("เก็บแล้ว 1 รายการ", "result")
         window.wait_for("เก็บครบแล้ว", "progress")
         assert window.firefox.script("return document.getElementById('text').value") == "คราวนี้มีข้อความ"
+
+
+SCRIPTS_ON = {"th": "JavaScript เปิดอยู่", "en": "JavaScript is on."}
+
+
+@pytest.mark.parametrize("scripts", [False, True])
+def test_scripts_are_warned_of_exactly_where_they_run(site: Site, tmp_path: Path, scripts: bool) -> None:
+    made = Window(tmp_path, javascript__enabled=scripts)
+    try:
+        with served(site.app) as address:
+            for language, said in SCRIPTS_ON.items():
+                for path in ("/", "/send", "/guide/law", "/nowhere"):
+                    made.open(f"{address}/{language}{path}")
+                    assert (said in made.shown()) is scripts, path
+    finally:
+        made.firefox.close()
+
+
+def letters(text: str) -> list[str]:
+    """Without vowels above and below and tone marks, which no program gets out of a printed page whole."""
+    return sorted(
+        each for each in unicodedata.normalize("NFKC", text) if unicodedata.category(each) in ("Lo", "Ll", "Lu")
+    )
+
+
+A_QUARTER_OF_A4_POINTS = (105 / 25.4 * 72, 148 / 25.4 * 72)
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext isn't installed")
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("path", ["/send", "/volunteer"])
+def test_only_the_words_are_printed_on_a_quarter_of_a_sheet(
+    window: Window, site: Site, tmp_path: Path, language: str, path: str
+) -> None:
+    with served(site.app) as address:
+        window.open(f"{address}/{language}{path}")
+        words = window.texts(".codename li")
+        printed = base64.b64decode(window.firefox("WebDriver:Print", page={"width": 21.0, "height": 29.7}))
+    (tmp_path / "card.pdf").write_bytes(printed)
+    command = ["pdftotext", "-bbox", "card.pdf", "-"]
+    boxes = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert boxes.count("<page ") == 1
+    found = re.findall(r'xMax="([\d.]+)" yMax="([\d.]+)">([^<]+)</word>', boxes)
+    read = " ".join(text for _, _, text in found)
+    assert letters(read) == letters(" ".join(words)) and sorted(re.findall(r"\d+\.", read)) == [
+        f"{n}." for n in range(1, 9)
+    ]
+    right, bottom = A_QUARTER_OF_A4_POINTS
+    assert all(float(x) < right and float(y) < bottom for x, y, _ in found)
 
 
 WIDE = """

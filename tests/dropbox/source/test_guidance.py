@@ -24,6 +24,8 @@ def test_the_index_leads_to_every_page(site: Site, language: str) -> None:
         shown = Page(visitor.client.get(link).text)
         guide = guides.shipped().pages[name][language]
         assert shown.one("h1").text == shown.one("title").text == guide.title
+        parts = guide.text.count("\n## ") + guide.text.startswith("## ")
+        assert len(shown.all("h2")) == parts + 1 and not shown.all("h3")
         assert guide.text[:20].strip("#- *") in shown.text
 
 
