@@ -14,7 +14,6 @@ from dropbox.source import markdown
 from dropbox.source.context import Context
 from keys.errors import NotForUs
 
-
 _BELOW_TITLE = re.compile("^#(#+ )", re.MULTILINE)
 """In a page's file the title is the first level; `markdown.render` begins below the title by itself."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flask import Flask, Response, make_response, render_template
@@ -39,10 +39,13 @@ class Paper:
 class Offer:
     """All that the keys page shows, and every file behind its links by the name it is saved under.
 
-    `recipients` are the files that `age -R` takes, by the number of their desk.
+    `recipients` are the files that `age -R` takes, by the number of their desk. `checks` are the commands that say
+    whether manifest and epoch lists are signed, `listed` those that say whether a recipient is a desk's own.
     """
 
     papers: tuple[Paper, ...]
+    checks: tuple[str, ...]
+    listed: tuple[str, ...]
     recipients: Mapping[int, str]
     serve_until: int
     files: Mapping[str, bytes]
@@ -94,12 +97,29 @@ def _offer(in_force: Manifest, documents: list[tuple[str, SignedDocument]], open
     files = {name: key.file() for name, key in keys.items()} | dict(lines.values())
     for name, signed in documents:
         files |= _files(name, signed)
+    papers = tuple(_paper(name, signed, keys) for name, signed in documents)
+    recipients = {desk: name for desk, (name, _) in lines.items()}
     return Offer(
-        tuple(_paper(name, signed, keys) for name, signed in documents),
-        {desk: name for desk, (name, _) in lines.items()},
+        papers,
+        tuple(_checks(papers, f"manifest-{in_force.sequence}")),
+        tuple(_listed(papers, recipients)),
+        recipients,
         week_start(opening.week + 1) - 1,
         files,
     )
+
+
+def _checks(papers: Iterable[Paper], manifest: str) -> Iterator[str]:
+    for paper in papers:
+        if paper.file == manifest or paper.file.startswith("epochs-"):
+            signed = (each for each in paper.signatures if each.key)
+            yield from (f"minisign -V -p {each.key} -m {paper.file} -x {each.file}" for each in signed)
+
+
+def _listed(papers: Sequence[Paper], recipients: Mapping[int, str]) -> Iterator[str]:
+    for desk, file in recipients.items():
+        lists = (paper.file for paper in papers if paper.file.startswith(f"epochs-{desk}-"))
+        yield from (f"grep -c -F -f {file} {each}" for each in lists)
 
 
 def _keys(in_force: Manifest) -> dict[str, SigningKey]:

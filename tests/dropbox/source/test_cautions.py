@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -84,7 +86,7 @@ def test_no_header_breaks_anything(host: str, agent: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_every_page_says_it_and_what_to_do(site: Site, language: str, path: str) -> None:
     visitor = site.visitor(language)
-    cases = {
+    cases: dict[str, dict[str, Any]] = {
         "passed": {"headers": {"X-Tor2Web": "1"}},
         "address": {"base_url": f"http://{OTHER}"},
         "browser": {"headers": {"User-Agent": "curl/8"}},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
@@ -26,16 +26,15 @@ def emptied(site: Site) -> Iterator[None]:
 
 def offer(
     site: Site,
+    answers: Mapping[str, str],
     language: str = "en",
     *,
     desks: Sequence[int] = (1, 2),
     files: Sequence[Upload] = (),
-    more: Sequence[tuple[str, str]] = (),
-    **answers: str,
 ) -> Sent:
     visitor = site.visitor(language)
     page = visitor.get("/volunteer").text
-    fields = [("codename", hidden(page, "codename")), *answers.items(), *(("desk", str(desk)) for desk in desks), *more]
+    fields = [("codename", hidden(page, "codename")), *answers.items(), *(("desk", str(desk)) for desk in desks)]
     address = action(page)
     response = visitor.post(address, multipart(fields, files))
     return Sent(codename.read(hidden(page, "codename")), address.rsplit("/", 1)[1], response)
@@ -43,7 +42,7 @@ def offer(
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_desk_opens_an_offer_as_its_own_kind(site: Site, language: str) -> None:
-    sent = offer(site, language, can="อ่านบัญชี\r\nและแผนที่", where="ขอนแก่น", reach="081-000-0000")
+    sent = offer(site, {"can": "อ่านบัญชี\r\nและแผนที่", "where": "ขอนแก่น", "reach": "081-000-0000"}, language)
     assert sent.response.status_code == 200 and len(site.cells) == 1
     assert {"th": "เก็บแล้ว 1 รายการ", "en": "1 item stored"}[language] in sent.text
     assert all(word in sent.text for word in sent.codename.words)
@@ -59,7 +58,7 @@ def test_a_desk_opens_an_offer_as_its_own_kind(site: Site, language: str) -> Non
 
 
 def test_without_a_way_to_be_reached_they_answer_to_the_codename(site: Site) -> None:
-    sent = offer(site, can="read contracts")
+    sent = offer(site, {"can": "read contracts"})
     message = site.tip(sent).message
     assert message.answers == ((ASKED["en"][0], "read contracts"),)
     keys = site.source_keys(sent.codename)
@@ -96,25 +95,25 @@ def test_every_page_has_a_codename_of_its_own(site: Site) -> None:
     ],
 )
 def test_what_the_form_does_not_ask_for_is_refused(site: Site, answers: dict[str, str], said: str) -> None:
-    sent = offer(site, **answers)
+    sent = offer(site, answers)
     assert sent.response.status_code in (400, 413) and site.cells == frozenset(), sent.text
     assert said in sent.text.lower() or "nothing was stored" in sent.text.lower()
 
 
 def test_nobody_to_read_it_is_refused(site: Site) -> None:
-    sent = offer(site, can="x", desks=())
+    sent = offer(site, {"can": "x"}, desks=())
     assert sent.response.status_code == 400 and "No newsroom is ticked" in sent.text and not site.cells
 
 
 def test_a_file_is_not_taken_and_the_offer_is(site: Site) -> None:
-    sent = offer(site, can="x", files=[Upload("cv.pdf", b"1" * 1_000)])
+    sent = offer(site, {"can": "x"}, files=[Upload("cv.pdf", b"1" * 1_000)])
     assert sent.response.status_code == 200 and "1 item stored" in sent.text and "Not stored" in sent.text
     received = site.tip(sent)
     assert received.message.kind == "volunteer" and received.files == {}
 
 
 def test_progress_is_shown_beside_it(site: Site) -> None:
-    sent = offer(site, can="x")
+    sent = offer(site, {"can": "x"})
     assert "Everything is stored" in site.visitor("en").get(f"/progress/{sent.upload}").text
 
 
