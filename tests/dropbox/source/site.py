@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import Cookie, TestResponse
 
 from dropbox.box import Box, ServerKey
 from dropbox.consensus import Comparison
@@ -92,6 +92,12 @@ class Browser(FlaskClient):
         if args and isinstance(args[0], str):
             kwargs.setdefault("base_url", f"http://{self.host}")
         return super().open(*args, **kwargs)
+
+    def get_cookie(self, key: str, domain: str = "", path: str = "/") -> Cookie | None:
+        return super().get_cookie(key, domain or self.host, path)
+
+    def set_cookie(self, key: str, value: str = "", *, domain: str = "", **options: Any) -> None:
+        super().set_cookie(key, value, domain=domain or self.host, **options)
 
 
 class Site:
