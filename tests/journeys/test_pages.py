@@ -20,7 +20,7 @@ PRACTICE = {"th": "ฝึกซ้อม", "en": "Practice"}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("page", ["", "send", "return", "keys", "leave", "nowhere"])
+@pytest.mark.parametrize("page", ["", "send", "return", "keys", "guide", "guide/law", "volunteer", "leave", "nowhere"])
 def test_every_page_says_that_it_is_practice_and_is_a_picture(visitor: Visitor, page: str, language: str) -> None:
     visitor.open(f"/{language}/{page}")
     assert PRACTICE[language] in visitor.text("p.practice")
@@ -72,12 +72,12 @@ def test_who_has_left_is_out(visitor: Visitor, newsroom: Practice) -> None:
 
 def test_front_page_is_small_and_asks_for_nothing_from_elsewhere(newsroom: Practice) -> None:
     page = newsroom.ask("GET", "/th/")
-    style = newsroom.ask("GET", "/style.css")
+    styles = [newsroom.ask("GET", address) for address in ("/style.css", "/scripts-off.css")]
     wanted = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert all(address.startswith("/") for address in wanted)
-    assert [address for address in wanted if address.endswith(".css")] == ["/style.css"]
+    assert [address for address in wanted if address.endswith(".css")] == ["/style.css", "/scripts-off.css"]
     assert "<script" not in page.text
-    assert len(page.body) + len(style.body) < 30_000
+    assert sum(len(each.body) for each in (page, *styles)) < 30_000
 
 
 def enter(visitor: Visitor, language: str, typed: str) -> None:
