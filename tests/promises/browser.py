@@ -72,11 +72,13 @@ class Sent:
 
 
 class Browser:
-    """One browser, on the pages of one language."""
+    """One browser, on the pages of one language; all that it asks for comes over one circuit, if one is given."""
 
-    def __init__(self, socket_path: Path, language: str = "th") -> None:
+    def __init__(self, socket_path: Path, language: str = "th", circuit: int | None = None) -> None:
         self.socket_path = socket_path
         self.language = language
+        self.circuit = circuit
+        self.patience_seconds = PATIENCE_SECONDS
         self.cookies: dict[str, str] = {}
         self.inbox_path = ""
 
@@ -90,7 +92,7 @@ class Browser:
 
     def begin(self, method: str, path: str, part: bytes, length: int | None, *fields: str) -> Visit:
         """Send a head and the first part of a body; the caller sends the rest, or doesn't."""
-        visit = Visit(self.socket_path, seconds=PATIENCE_SECONDS)
+        visit = Visit(self.socket_path, self.circuit, self.patience_seconds)
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         visit.head(method, path, *fields, *([f"Cookie: {cookies}"] if cookies else []), length=length)
         visit.send(part)

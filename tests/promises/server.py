@@ -44,6 +44,8 @@ from tests.simulators.newsroom import Newsroom
 SLOTS = 200
 PROCESSES = 6  # The arbiter, two for pages, two for files, one for couriers.
 ODD_PROGRAM = Path(__file__).with_name("odd_server.py")
+ASKING_CIRCUIT = 0xFFFF_FFFF
+"""The circuit of whoever asks whether the server answers."""
 SMALL = Limits(acknowledge_weeks=3, reply_slots=4, file_bytes=64 << 20, files=10, bundle_cells=4)
 
 
@@ -68,7 +70,7 @@ def newsroom(label: str = "promises", *, desks: int = 2, limits: Limits = SMALL,
     return Newsroom(label, desks=desks, limits=limits, now=int(time.time()), **options)  # type: ignore[arg-type]
 
 
-def command(home: Path, run_folder: Path, oddities: Oddities | None) -> list[str]:
+def command(home: Path, run_folder: Path, oddities: Oddities | None, *, circuits: bool = False) -> list[str]:
     """Return the command that serves: the installed one, or this tree's where none is installed."""
     if oddities is not None:
         return [sys.executable, str(ODD_PROGRAM), str(home), str(run_folder), json.dumps(asdict(oddities))]
@@ -76,7 +78,7 @@ def command(home: Path, run_folder: Path, oddities: Oddities | None) -> list[str
     words = [str(installed)] if installed.exists() else [sys.executable, "-m", "dropbox.cli"]
     consensus = home.with_name("consensus")
     given = ("--home", str(home), "--run", str(run_folder), "--consensus", str(consensus))
-    return [*words, "serve", *given, "--without-circuits"]
+    return [*words, "serve", *given, *([] if circuits else ["--without-circuits"])]
 
 
 def environment() -> dict[str, str]:
@@ -119,10 +121,20 @@ class Premises:
 
     Args:
         admit: take in the newsroom's manifests and every desk's epoch list.
+        circuits: every connection must begin with tor's circuit line, as behind tor.
     """
 
-    def __init__(self, folder: Path, of: Newsroom | None = None, *, slots: int = SLOTS, admit: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        of: Newsroom | None = None,
+        *,
+        slots: int = SLOTS,
+        admit: bool = True,
+        circuits: bool = False,
+    ) -> None:
         self.folder = folder
+        self.circuits = circuits
         self.newsroom = of or newsroom()
         self.home = Home(folder / "home")
         self.run_folder = folder / "run"
@@ -203,7 +215,7 @@ class Premises:
         """Start the server, and return when every process of it serves."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                command(self.home.folder, self.run_folder, oddities),
+                command(self.home.folder, self.run_folder, oddities, circuits=self.circuits),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -227,7 +239,7 @@ class Premises:
         """Whether both sites answer."""
         try:
             for path in (SOURCE_SOCKET, COLLECT_SOCKET):
-                with Visit(self.run_folder / path) as visit:
+                with Visit(self.run_folder / path, ASKING_CIRCUIT if self.circuits else None) as visit:
                     visit.head("GET", "/")
                     if not visit.rest():
                         return False
@@ -285,8 +297,8 @@ class Premises:
     def log(self) -> str:
         return self.log_path.read_text()
 
-    def browser(self, language: str = "th") -> Browser:
-        return Browser(self.source_socket, language)
+    def browser(self, language: str = "th", circuit: int | None = None) -> Browser:
+        return Browser(self.source_socket, language, circuit)
 
     def courier(self) -> Courier:
         return Courier(self.newsroom, self.collect_socket)
