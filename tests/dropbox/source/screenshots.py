@@ -164,12 +164,12 @@ def fill(site: Site, album: Album, language: str) -> None:
     def keep(name: str, page: bytes) -> None:
         album.add(f"{language}-{name}", page)
 
+    shown = publish(site)
     visitor = site.visitor(language)
     for name, path in {"front": "/", "send": "/send", "return": "/return", "keys": "/keys", "left": "/leave"}.items():
         keep(name, visitor.get(path).data)
     for name, path in {"guide": "/guide", "guide-law": "/guide/law", "volunteer": "/volunteer"}.items():
         keep(name, visitor.get(path).data)
-    shown = publish(site)
     for name, path in {
         "calls": "/calls",
         "call": f"/calls/{shown.call}",
@@ -180,7 +180,6 @@ def fill(site: Site, album: Album, language: str) -> None:
         "answering": f"/send?call={shown.call}",
     }.items():
         keep(name, visitor.get(path).data)
-    keep("front", visitor.get("/").data)
     passed_on = {"X-Tor2Web": "encrypted", "User-Agent": "Mozilla/5.0 (iPhone)"}
     keep("warned", visitor.get("/return", headers=passed_on).data)
     keep("left-elsewhere", visitor.get("/leave", headers=passed_on).data)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from keys.bulletin import parse
 from keys.codename import read
@@ -173,6 +175,31 @@ def test_a_form_that_this_page_does_not_send_is_refused(site: Site, changed: dic
     sent = answer(visitor, opened(visitor, publish(site)), {"answer-2": "yes", **changed})
     assert sent.response.status_code in (400, 413)
     assert site.cells == before
+
+
+ODD = st.sampled_from(
+    ["", "0", "1", "-1", "١", "1e3", "0" * 32, "f" * 32, "x" * 40, "\x00", "\ud7ff", "ก" * 900, "1\r\n"]
+) | st.text(st.characters(codec="utf-8"), max_size=40)
+NAMES = st.sampled_from(
+    ["call", "revision", "question-1", "answer-1", "answer-8", "answer-9", "question-0", "text", "desk"]
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(NAMES, ODD), max_size=8))
+def test_any_form_is_stored_whole_or_refused_with_a_reason(site: Site, fields: list[tuple[str, str]]) -> None:
+    visitor, before = site.visitor("en"), site.cells
+    name, address = visitor.open_form()
+    response = visitor.post(address, multipart([("codename", name.text), ("desk", "1"), *fields]))
+    assert response.status_code in (200, 400, 413, 503)
+    if response.status_code == 200:
+        message = site.tip(Sent(name, "", response)).message
+        first = next((value for field, value in fields if field == "text"), "")
+        assert message.text == first.replace("\r\n", "\n")
+        assert not message.call or message.call == next(value for field, value in fields if field == "call")
+        site.empty()
+    else:
+        assert site.cells == before
 
 
 def test_text_and_answers_share_one_limit(site: Site) -> None:

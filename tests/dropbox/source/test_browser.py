@@ -225,6 +225,22 @@ def test_a_refusal_keeps_what_was_typed_and_the_next_try_is_followed(window: Win
         assert window.firefox.script("return document.getElementById('text').value") == "คราวนี้มีข้อความ"
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_back_button_shows_no_mailbox_after_leaving(window: Window, site: Site, language: str) -> None:
+    name = site.codename(language)
+    site.answer(name, text="คำตอบที่ไม่ควรมีใครเห็นอีก")
+    said = {"th": "กล่องนี้ไม่ได้เปิดอยู่", "en": "This mailbox is no longer open here"}[language]
+    with served(site.app) as address:
+        window.open(f"{address}/{language}/return")
+        window.type("#codename", name.text)
+        window.press("main form button")
+        window.wait_for("คำตอบที่ไม่ควรมีใครเห็นอีก")
+        window.press("a.leave")
+        window.wait_for("New Identity")
+        window.firefox("WebDriver:Back")
+        assert not any("คำตอบที่ไม่ควรมีใครเห็นอีก" in shown for shown in window.wait_for(said))
+
+
 SCRIPTS_ON = {"th": "JavaScript เปิดอยู่", "en": "JavaScript is on."}
 
 
@@ -290,3 +306,22 @@ def test_no_page_is_wider_than_its_window(window: Window, album: Album, width: i
             album.add("sheet", (sheet % name).encode())
             window.open(f"{address}/page/sheet")
             assert window.firefox.script(WIDE) == [0, []], name
+
+
+BOTTOM = """
+    const inner = document.querySelector("iframe").contentDocument;
+    return Math.round(inner.querySelector(".unfolding").getBoundingClientRect().bottom);
+"""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_first_page_is_one_screen_of_a_phone(window: Window, album: Album, language: str) -> None:
+    """Who reads, calls, news and what unfolds, in a practice newsroom, whose banner takes room as well."""
+    onion = str(album.site.newsroom.manifest.onions.source[0])
+    agent = "Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/20100101 Firefox/140.0"
+    page = album.site.app.test_client().get(f"/{language}/", headers={"Host": onion, "User-Agent": agent})
+    album.add("front", page.data)
+    album.add("sheet", b'<!doctype html><iframe style="width:360px;height:740px;border:0" src="/page/front"></iframe>')
+    with served(album) as address:
+        window.open(f"{address}/page/sheet")
+        assert 300 < window.firefox.script(BOTTOM) <= 740
