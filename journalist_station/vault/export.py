@@ -195,8 +195,8 @@ class _Export:
 
 
 def text_of(tip: Tip) -> str:
-    """Return a message as plain text: what was written, then the answers to a call's questions."""
-    parts = [tip.message.text]
+    """Return a message as plain text: what was written, then the answers to a call's or an offer's questions."""
+    parts = [tip.message.text] if tip.message.text else []
     parts += [f"{question}\n{answer}" for question, answer in tip.message.answers]
     return "\n\n".join(parts) + "\n"
 

@@ -42,6 +42,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Prepar
         ("POST", f"/en/inbox/{LABEL}/send/{LABEL}", SMALL_UPLOAD_BYTES, "files"),
         ("POST", f"/en/inbox/{LABEL}/delete", 100, "text"),
         ("POST", "/th/leave", 100, "pages"),
+        ("POST", f"/th/volunteer/{LABEL}", 9_000, "text"),
+        ("POST", f"/en/volunteer/{LABEL}", SMALL_UPLOAD_BYTES, "text"),
     ],
 )
 def test_each_request_has_its_lane(tmp_path: Path, method: str, path: str, length: int, lane: str) -> None:

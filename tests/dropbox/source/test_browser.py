@@ -162,7 +162,7 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("browser"), newsroom(), slots=96)
+    made = Site(tmp_path_factory.mktemp("browser"), newsroom(), slots=192)
     yield made
     made.close()
 
