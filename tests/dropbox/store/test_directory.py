@@ -39,7 +39,7 @@ def test_it_starts_over() -> None:
 
 
 @pytest.mark.long
-def test_400_000_records(record_property: object, capsys: pytest.CaptureFixture[str]) -> None:
+def test_400_000_records(capsys: pytest.CaptureFixture[str]) -> None:
     """Reported, not asserted: a figure of this machine on this day."""
     chance = random.Random(0)
     ids = [CellId(chance.randbytes(32)) for _ in range(400_000)]

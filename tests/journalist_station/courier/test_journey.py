@@ -133,9 +133,10 @@ def test_what_came_before_a_break_stays_and_the_next_run_goes_on(
     assert courier.errand.fetched == {str(stick): 2}
     assert list(carried(office, stick)) == ids[:2]
 
-    recorder.cells.clear()
     assert trip.run(socket, stick).facts["fetched"] == {str(stick): 2}
-    assert recorder.cells == [(0, ids[2:])]
+    # The service may yet be answering what the first run asked for when its connection was cut.
+    assert recorder.cells.count((0, ids[2:])) == 1
+    assert recorder.cells.count((0, ids)) == 1
     assert carried(office, stick) == stored(office, ids)
 
 
