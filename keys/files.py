@@ -81,6 +81,7 @@ def _discarded(temporary: Path) -> Iterator[None]:
 def _write_new(path: Path, data: bytes, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     with open(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), mode)  # Whatever the umask: what is for everybody is for another account to read.
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
