@@ -173,7 +173,9 @@ class Visitor:
         # Marionette takes a frame for the page around it, unless it is asked for an element.
         within = self._firefox.find_one("html") if self._in_frame else None
         picture = self._firefox("WebDriver:TakeScreenshot", full=full, hash=False, id=within, scroll=False)
-        (ALBUM / f"{name}.png").write_bytes(base64.b64decode(picture))
+        path = ALBUM / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(picture))
 
     def _set_size(self, width: int, height: int) -> None:
         """Give the page this size. (Firefox's own window can't be as narrow as a phone.)"""
