@@ -350,14 +350,19 @@ class Surface(RuleBasedStateMachine):
     def press_a_button(self, data: st.DataObject, form: str, allowed: str, token: str) -> None:
         self.press(self.mailbox(data), form, allowed, token)
 
-    @rule(language=languages, desk=st.integers(1, DESKS), allowed=st.sampled_from(["yes", "no", "x"]))
-    def answer_a_question(self, language: str, desk: int, allowed: str) -> None:
-        """Come back to a question that a desk has just asked, and answer it."""
+    @rule(
+        language=languages,
+        desk=st.integers(1, DESKS),
+        form=st.sampled_from(["delete", "consent"]),
+        allowed=st.sampled_from(["yes", "no", "x"]),
+    )
+    def answer_a_question(self, language: str, desk: int, form: str, allowed: str) -> None:
+        """Come back to a question that a desk has just asked, and answer it, or delete it."""
         visitor, name = self.visitors[language], self.names[0]
         self.ask(name, desk, 3, asks=True, attached=False)
         if self.seen(visitor.sign_in(name.text)).status_code == 303:
             self.mailboxes.append(Mailbox(visitor, visitor.inbox_path, name))
-            self.press(self.mailboxes[-1], "consent", allowed, "own")
+            self.press(self.mailboxes[-1], form, allowed, "own")
 
     def press(self, mailbox: Mailbox, form: str, allowed: str, token: str) -> None:
         """Press a button of the first reply; with the token of this form, of the other, or none."""
