@@ -145,6 +145,11 @@ def sign_closing(closing: Closing, network: NetworkId, signing_seed: bytes, tip:
     return _sign("closing", network, signing_seed, tip, body)
 
 
+def message_digest(item: bytes) -> bytes:
+    """Return the SHA-256 by which a receipt and a desk name a message: of the JSON in item 0. SPEC section 8.3.1."""
+    return primitives.sha256(item[_SIGNED_HEAD_BYTES:])
+
+
 def _verified(type_: str, data: bytes, network: NetworkId, tip: bytes) -> tuple[bytes, bytes]:
     if len(data) < _SIGNED_HEAD_BYTES:
         raise Malformed("A signed item is cut short.")

@@ -84,6 +84,7 @@ class Receipt:
     """What was stored, shown only after fsync. `broken` says that the upload ended before the form did."""
 
     message_bytes: int
+    message_sha256: bytes
     files: tuple[ReceiptEntry, ...]
     broken: bool
 
@@ -138,6 +139,7 @@ class Sending:
         self._closing: list[tip.ClosingEntry] = []
         self._item = tip.MESSAGE_ITEM
         self._message_bytes = 0
+        self._message_sha256 = b""
 
     def open_item(self, deposit: Deposit, item: int) -> ItemWriter:
         """Return the writer of one item of this tip, whose cells go into a deposit. Raises: NoRoom."""
@@ -173,6 +175,7 @@ class Sending:
             raise TooLong
         self._whole(tip.MESSAGE_ITEM, data, Flags.CLOSED if closed else Flags.NONE)
         said = (message.text, *(answer for _, answer in message.answers))
+        self._message_sha256 = tip.message_digest(data)
         self._message_bytes = sum(len(text.encode()) for text in said)
 
     def file(self, name: bytes, declared_type: bytes) -> FileIntake:
@@ -205,7 +208,7 @@ class Sending:
         A closing item that can't be stored is left out: the station then says "not closed", which is true, and what
         the receipt names is stored all the same.
         """
-        receipt = Receipt(self._message_bytes, tuple(self._entries), broken)
+        receipt = Receipt(self._message_bytes, self._message_sha256, tuple(self._entries), broken)
         if not self._entries and not broken:
             return receipt
         closing = tip.Closing(receipt.complete, tuple(self._closing))

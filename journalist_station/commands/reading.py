@@ -24,7 +24,7 @@ from journalist_station.vault.vault import Vault
 from keys.encoding import from_hex, week_start
 from keys.errors import Malformed
 from keys.terminal import note, printable, show_facts, show_json, show_table, with_json
-from keys.tip import Consent
+from keys.tip import Consent, message_digest
 
 MAX_SEARCH_BYTES = 1_024
 _REPLY_STATES = {
@@ -245,6 +245,7 @@ def _show_tip(number: int, tip: Tip) -> None:
     print(f"\nTip {number}: {STATES[tip.state]}, week of {day(week_start(row.week))}, imported {day(row.imported)}")
     desks = ", ".join(map(str, message.desks))
     print(f"Kind {row.kind}, language {row.language}, for desks {desks}, may be passed on: {message.refer}")
+    print(f"As the receipt names it: SHA-256 {message_digest(row.raw).hex()}")
     if row.call:
         print(f"Answers call {row.call}")
     if message.consent is not None:
@@ -361,6 +362,7 @@ def _tip_facts(tip: Tip) -> dict[str, Any]:
         "consent": None if message.consent is None else asdict(message.consent),
         "other_mailbox": row.other_mailbox,
         "text": message.text,
+        "sha256": message_digest(row.raw).hex(),
         "answers": [{"question": question, "answer": answer} for question, answer in message.answers],
         "files": [_file_facts(file) for file in tip.files],
         "absent": [{"item": each.item, "size": each.size, "sha256": each.sha256.hex()} for each in tip.absent],

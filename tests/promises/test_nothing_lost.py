@@ -74,7 +74,9 @@ def test_a_receipt_lists_sizes_and_digests(premises: Premises) -> None:
     sent = premises.browser("en").send("ข้อความ", [Upload("ใหญ่.bin", content)])
     assert sent.digests == [sha256(content).hexdigest()]
     assert "2 items stored, 700.0 kB" in sent.answer.text
-    (file,) = only_tip(premises, sent.codename).files.values()
+    received = only_tip(premises, sent.codename)
+    assert sha256(received.message.to_json()).hexdigest() in sent.answer.text
+    (file,) = received.files.values()
     assert file.content == content and not file.interrupted
 
 

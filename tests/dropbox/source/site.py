@@ -77,6 +77,7 @@ class ReceivedTip:
 
     source: bytes
     message: tip.Message
+    message_sha256: str
     closed: bool = False
     closing: tip.Closing | None = None
     files: dict[int, ReceivedFile] = field(default_factory=dict)
@@ -210,7 +211,9 @@ class Site:
         network = self.newsroom.network
         (first,) = items[series, tip.MESSAGE_ITEM]
         source, message = tip.open_message(first.payload, network, series, desk)
-        received = ReceivedTip(source, message, closed=bool(first.flags & Flags.CLOSED))
+        received = ReceivedTip(
+            source, message, tip.message_digest(first.payload).hex(), closed=bool(first.flags & Flags.CLOSED)
+        )
         for (of, item), blocks in items.items():
             if of != series or item == tip.MESSAGE_ITEM:
                 continue

@@ -47,7 +47,7 @@ CANARY = "คานารี7c"
 UNSAID = {"server", "date", "etag", "via", "x-powered-by", "last-modified"}
 STATUSES = {200, 303, 400, 403, 404, 405, 408, 410, 413, 503, 507}
 TOKEN = re.compile(r'/(consent|delete)"[^>]*>\s*<input type="hidden" name="token" value="([0-9a-f]+)"')
-DIGEST = re.compile(r"SHA-256 <code>([0-9a-f]{64})</code>")
+DIGEST = re.compile(r"SHA-256 <code[^>]*>([0-9a-f]{64})</code>")
 
 words = st.text(max_size=30)
 languages = st.sampled_from(LANGUAGES)
@@ -457,7 +457,7 @@ class Surface(RuleBasedStateMachine):
 
 
 def _digests(tip: ReceivedTip) -> Iterable[str]:
-    return (sha256(file.content).hexdigest() for file in tip.files.values())
+    return (tip.message_sha256, *(sha256(file.content).hexdigest() for file in tip.files.values()))
 
 
 def _label(path: str) -> str:

@@ -110,7 +110,7 @@ def test_the_receipt_names_what_was_stored(site: Site) -> None:
     assert "3 items stored, 8 B" in sent.text
     digests = [hashlib.sha256(each).hexdigest() for each in (b"abc", b"x")]
     assert listed(sent.text) == [
-        "Your message 4 B Stored.",
+        f"Your message 4 B Stored. SHA-256 {site.tip(sent).message_sha256}",
         f"<b>.pdf 3 B Stored. SHA-256 {digests[0]}",
         f"A file without a name 1 B Stored. SHA-256 {digests[1]}",
     ]
