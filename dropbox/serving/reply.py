@@ -29,12 +29,14 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None,
 def wire_head(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
     """Write a response's head. Fields that speak of the connection or of this software are left out.
 
+    Of the status only its number is the application's: frameworks are known by how they spell the phrase.
+
     Raises:
         ValueError: a status or field that can't stand in a head. The message doesn't quote it.
     """
     if not _STATUS.fullmatch(status):
         raise ValueError("The application gave a status that can't be sent.")
-    lines = [f"HTTP/1.1 {status}"]
+    lines = [f"HTTP/1.1 {status_line(int(status[:3]))}"]
     for name, value in headers:
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise ValueError("The application gave a header field that can't be sent.")

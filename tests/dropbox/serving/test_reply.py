@@ -38,6 +38,7 @@ def received(pair: Pair) -> bytes:
 def test_nothing_tells_what_answers() -> None:
     head = wire_head("200 OK", [("Server", "x"), ("date", "now"), ("Transfer-Encoding", "y"), ("X-A", "b")])
     assert head == b"HTTP/1.1 200 OK\r\nX-A: b\r\nConnection: close\r\n\r\n"
+    assert wire_head("404 NOT FOUND", []).startswith(b"HTTP/1.1 404 Not Found\r\n"), "a framework's own spelling"
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,7 @@ def test_nothing_tells_what_answers() -> None:
     [
         ("200 OK\r\nX: canary", ("A", "b")),
         ("canary", ("A", "b")),
+        ("299 canary", ("A", "b")),
         ("200 OK", ("A", "canary\r\nSet-Cookie: x")),
         ("200 OK", ("A\r\n", "canary")),
         ("200 OK", ("A", "canary\x00")),
