@@ -51,7 +51,7 @@ class ScrubbingFormatter(logging.Formatter):
 
 
 class Journal(Logger):
-    """gunicorn's error log, scrubbed; its access log, gone."""
+    """gunicorn's error log, scrubbed, with what our own packages say in it; its access log, gone."""
 
     error_fmt = "%(levelname)s %(process)d %(message)s"
 
@@ -59,6 +59,9 @@ class Journal(Logger):
         super().setup(cfg)
         for handler in self.error_log.handlers:
             handler.setFormatter(ScrubbingFormatter(self.error_fmt))
+        # Else a page that failed is told to `wsgi.errors` alone, so to nobody.
+        for package in OUR_PACKAGES:
+            logging.getLogger(package).handlers[:] = self.error_log.handlers
 
     def access(self, *_: object) -> None:
         """Write nothing."""

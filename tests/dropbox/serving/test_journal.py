@@ -5,8 +5,13 @@ from __future__ import annotations
 import io
 import logging
 
-from dropbox.serving.journal import ScrubbingFormatter, SilentErrors, describe
+import pytest
+from gunicorn.config import Config
+
+from dropbox.serving.journal import OUR_PACKAGES, Journal, ScrubbingFormatter, SilentErrors, describe
 from dropbox.serving.reply import wire_head
+
+GUNICORNS = ("gunicorn.error", "gunicorn.access")
 
 
 def error_with_canaries() -> Exception:
@@ -50,3 +55,23 @@ def test_a_log_line_holds_no_traceback() -> None:
 
 def test_what_frameworks_write_about_errors_is_not_kept() -> None:
     assert SilentErrors().write("canary") == 6
+
+
+def test_what_our_own_packages_say_is_heard_and_scrubbed(capfd: pytest.CaptureFixture[str]) -> None:
+    own = [logging.getLogger(package) for package in OUR_PACKAGES]
+    before = [logger.handlers[:] for logger in own]
+    gunicorns = [(logger, logger.handlers[:], logger.propagate) for logger in map(logging.getLogger, GUNICORNS)]
+    try:
+        Journal(Config())
+        try:
+            raise error_with_canaries()
+        except ValueError:
+            logging.getLogger("dropbox.source.app").exception("a page failed")
+    finally:
+        for logger, handlers in zip(own, before, strict=True):
+            logger.handlers[:] = handlers
+        for logger, handlers, propagate in gunicorns:
+            logger.handlers[:], logger.propagate = handlers, propagate
+    told = capfd.readouterr().err
+    assert "ERROR" in told and "a page failed: ValueError at dropbox.serving.reply:" in told
+    assert told.count("a page failed") == 1 and "canary" not in told and "Traceback" not in told
