@@ -97,6 +97,9 @@ def _speak(app: Flask) -> None:
 
 
 def _explain_errors(app: Flask) -> None:
+    # Flask's own line quotes the address; what is to be told of a failure is told below, or by the worker.
+    app.log_exception = lambda *_: None  # type: ignore[method-assign]
+
     @app.errorhandler(DropBoxError)
     def explain(error: DropBoxError) -> Response:
         return refusal_page(words.refusal_of(error))
