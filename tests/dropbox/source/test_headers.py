@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
-from tests.dropbox.source.site import Site
+from dropbox.serving.prepared import STATUSES
+from dropbox.source.prepared import prepared_pages
+from keys.languages import Text
+from tests.dropbox.source.site import Site, form_fields, multipart
 
 COMMON = """\
 Cache-Control: no-store
@@ -71,17 +77,110 @@ def test_headers_of_every_route(site: Site, path: str) -> None:
     assert lines(response) == sorted([*COMMON.split("\n"), *own.split("\n")])
 
 
-def test_headers_of_an_open_mailbox(site: Site) -> None:
-    visitor = site.visitor()
-    for response in (visitor.sign_in(site.codename().text), visitor.inbox()):
-        (cookie,) = response.headers.getlist("Set-Cookie")
-        assert cookie.endswith("; HttpOnly; Path=/; SameSite=Strict")
-        assert "domain" not in cookie.lower() and "expires" not in cookie.lower()
-        assert {line.partition(":")[0] for line in lines(response)} - {"Location"} == {
-            "Set-Cookie",
-            "Content-Type",
-            *(line.partition(":")[0] for line in COMMON.split("\n")),
-        }
+LEFT = '\nClear-Site-Data: "cache", "cookies", "storage"'
+ENTERED = "\nSet-Cookie: box-LABEL=SEALED; HttpOnly; Path=/; SameSite=Strict"
+TO_INBOX = HTML + ENTERED + "\nLocation: /th/inbox/LABEL"
+FORMS = {
+    "/th/send/" + "0" * 32: (400, HTML),
+    "/th/volunteer/" + "0" * 32: (400, HTML),
+    "/th/return": (400, HTML),
+    "/th/leave": (200, HTML + LEFT),
+    "/th/inbox/" + "0" * 16 + "/send/" + "0" * 32: (403, HTML),
+    "/th/inbox/" + "0" * 16 + "/delete": (403, HTML),
+    "/th/inbox/" + "0" * 16 + "/consent": (403, HTML),
+}
+"""Posted to with nothing in them."""
+
+OPENED = {
+    "call": (200, HTML),
+    "post": (200, HTML),
+    "upload": (200, HTML + ENTERED),
+    "offer": (200, HTML + ENTERED),
+    "enter": (303, TO_INBOX),
+    "inbox": (200, HTML + ENTERED),
+    "attachment": (200, SAVED + "a.pdf"),
+    "follow_up": (200, HTML + ENTERED),
+    "consent": (200, HTML + ENTERED),
+    "delete": (303, TO_INBOX),
+}
+"""What needs something to be there first, by endpoint."""
+
+
+def golden(response: TestResponse) -> list[str]:
+    """The header lines, with a stand-in for the one label and value that are random."""
+    text = "\n".join(lines(response))
+    text = re.sub(r"box-[0-9a-f]{16}=[\w-]{100,}=*;", "box-LABEL=SEALED;", text)
+    return re.sub(r"/inbox/[0-9a-f]{16}$", "/inbox/LABEL", text, flags=re.MULTILINE).split("\n")
+
+
+def asked_for(site: Site, response: TestResponse) -> tuple[str, str]:
+    """The endpoint that answered, and the method."""
+    asked = response.request
+    endpoint, _ = site.app.url_map.bind("onion").match(asked.path, asked.method)
+    return endpoint, asked.method
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[str, str, TestResponse]]]:
+    """Everything that opens only when there is something: a call, an update, a mailbox with a reply that asks."""
+    site = Site(tmp_path_factory.mktemp("opened"))
+    call, update = (site.newsroom.randomness(16) for _ in range(2))
+    about = Text("ต่อ", "More")
+    site.box.admit([site.newsroom.bulletin(id=call)])
+    site.box.admit([site.newsroom.bulletin(id=update, kind="update", about=call, title=about, questions=())])
+    visitor, name = site.visitor(), site.codename()
+    site.answer(name, asks=[2], attachments=[("a.pdf", "", b"a")])
+    responses = [visitor.get(f"/calls/{call.hex()}"), visitor.get(f"/posts/{update.hex()}"), visitor.send("x").response]
+    offer = multipart([("codename", name.text), ("desk", "1"), ("can", "x"), ("reach", "x")])
+    responses += [visitor.post("/th/volunteer/" + "1" * 32, offer), visitor.sign_in(name.text), visitor.inbox()]
+    page, path, chosen = responses[-1].text, visitor.inbox_path, f"1-{site.newsroom.week}-0"
+    tokens = dict(re.findall(r'/(consent|delete)"[^>]*>\s*<input type="hidden" name="token" value="([0-9a-f]+)"', page))
+    responses.append(visitor.client.get(f"{path}/file/{chosen}/0"))
+    responses.append(visitor.post(f"{path}/send/{'2' * 32}", multipart(form_fields("x", [1]))))
+    for form in ("consent", "delete"):
+        values = {"token": tokens[form], "reply": chosen, "allowed": "yes"}
+        responses.append(visitor.client.post(f"{path}/{form}", data=values))
+    yield [(*asked_for(site, response), response) for response in responses]
+    site.close()
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_headers_of_every_form(site: Site, path: str) -> None:
+    status, own = FORMS[path]
+    response = site.app.test_client().post(path)
+    assert response.status_code == status
+    assert lines(response) == sorted([*COMMON.split("\n"), *own.split("\n")])
+
+
+def test_headers_of_what_opens(opened: list[tuple[str, str, TestResponse]]) -> None:
+    found = {endpoint: (response.status_code, golden(response)) for endpoint, _, response in opened}
+    assert found == {
+        endpoint: (status, sorted([*COMMON.split("\n"), *own.split("\n")]))
+        for endpoint, (status, own) in OPENED.items()
+    }
+
+
+def test_no_route_is_left_out(site: Site, opened: list[tuple[str, str, TestResponse]]) -> None:
+    """Each is listed as it answers when it opens; and those that may not open, as they refuse."""
+    client = site.app.test_client()
+    listed = {(endpoint, method) for endpoint, method, _ in opened}
+    listed |= {asked_for(site, client.get(path)) for path, (status, _) in ROUTES.items() if status == 200}
+    listed |= {asked_for(site, client.post(path)) for path, (status, _) in FORMS.items() if status == 200}
+    refusing = {asked_for(site, client.post(path)) for path in FORMS} | {
+        asked_for(site, client.get(path)) for path, (status, _) in ROUTES.items() if status == 403
+    }
+    every = {(rule.endpoint, method) for rule in site.app.url_map.iter_rules() for method in rule.methods or ()}
+    assert {each for each in every if each[1] != "HEAD"} == listed
+    assert {endpoint for endpoint, method in every if method == "POST" or "inbox" in endpoint} <= {
+        endpoint for endpoint, _ in refusing
+    }
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_headers_of_pages_that_stand_ready(site: Site, status: int) -> None:
+    """For what the application is never asked. `tests/promises/test_golden_errors.py` sees them on the wire."""
+    page = prepared_pages(site.app)[status]
+    assert sorted(f"{name}: {value}" for name, value in page.headers) == sorted([*COMMON.split("\n"), HTML])
 
 
 @pytest.mark.parametrize("path", ROUTES)
