@@ -1,7 +1,7 @@
 """A crowd of connections that one thread keeps going: each sends what it has at the crowd's pace, and hears its answer.
 
 with Crowd(socket_path, bytes_per_second=5_000) as crowd:
-    members = [crowd.join(circuit, head, body, at_once=len(body) // 4) for circuit in range(200)]
+    members = [crowd.join(circuit, *upload.pieces, at_once=upload.first) for circuit in range(1, 201)]
     ...                                                             # they go on sending meanwhile
     crowd.hurry()                                                   # the rest as fast as it is taken
     crowd.wait(members)                                             # until each was answered, or cut off
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
+from collections import deque
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -27,14 +28,15 @@ from tests.promises.browser import MULTIPART, URL_ENCODED, Answer
 TICK_SECONDS = 0.1
 PIECE_BYTES = 64 * 1024
 AT_ONCE = 1 << 40
+HERE = b"the content of the file"
 
 
 class Member:
-    """One connection of a crowd. `raw`: what it sends in all; `allowed`: how much of that it may have sent by now."""
+    """One connection of a crowd. `pieces`: what it sends in all; `allowed`: how much it may have sent by now."""
 
-    def __init__(self, visit: Visit, raw: bytes, allowed: float) -> None:
+    def __init__(self, visit: Visit, pieces: Iterable[bytes], allowed: float) -> None:
         self._visit = visit
-        self._raw = memoryview(raw)
+        self._pieces = deque(memoryview(piece) for piece in pieces)
         self._heard: list[bytes] = []
         self.allowed = allowed
         self.sent = 0
@@ -50,9 +52,8 @@ class Member:
     def go_on(self) -> None:
         """Send what is due, and take what has come."""
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
-            while self.sent < min(self.allowed, len(self._raw)):
-                end = min(int(self.allowed), self.sent + PIECE_BYTES)
-                self.sent += self._visit.socket.send(self._raw[self.sent : end])
+            while self._pieces and (due := int(self.allowed) - self.sent) > 0:
+                self._sent(self._visit.socket.send(self._pieces[0][: min(due, PIECE_BYTES)]))
         with contextlib.suppress(BlockingIOError):
             try:
                 while piece := self._visit.socket.recv(PIECE_BYTES):
@@ -60,6 +61,12 @@ class Member:
             except ConnectionResetError:
                 pass
             self.close()
+
+    def _sent(self, count: int) -> None:
+        self.sent += count
+        self._pieces[0] = self._pieces[0][count:]
+        if not self._pieces[0]:
+            self._pieces.popleft()
 
     def close(self) -> None:
         self.ended = True
@@ -92,11 +99,11 @@ class Crowd:
         for member in self._members:
             member.close()
 
-    def join(self, circuit: int, raw: bytes, *, at_once: int = 0) -> Member:
+    def join(self, circuit: int, *pieces: bytes, at_once: int = 0) -> Member:
         """Connect over a circuit; send the first `at_once` bytes without delay, and the rest at the crowd's pace."""
         visit = Visit(self._socket_path, circuit)
         visit.socket.setblocking(False)
-        member = Member(visit, raw, at_once)
+        member = Member(visit, pieces, at_once)
         self._members.append(member)  # Appending is one step: the thread goes through a copy.
         return member
 
@@ -129,19 +136,20 @@ def login(typed: str) -> bytes:
 class SlowUpload:
     """A form with one file, of somebody whom nobody knows.
 
-    `raw`: the whole request; `first`: how many bytes of it come before the file's content, or with its beginning;
-    `digest`: the file's SHA-256, in hex.
+    `pieces`: the whole request, the file's content by itself; `first`: how many bytes come before that, or with its
+    beginning; `digest`: the file's SHA-256, in hex.
     """
 
-    def __init__(self, text: str, file_bytes: int, randomness: Randomness, desks: Sequence[int] = (1,)) -> None:
+    def __init__(self, text: str, content: bytes, randomness: Randomness, desks: Sequence[int] = (1,)) -> None:
         self.text = text
-        self.content = randomness(file_bytes)
-        self.digest = sha256(self.content).hexdigest()
+        self.content = content
+        self.digest = sha256(content).hexdigest()
         name = codename.make(Language.ENGLISH, randomness)
-        fields = form_fields(text, desks, name=name.text)
-        body = multipart(fields, [Upload("slow.bin", self.content)])
-        self.raw = post(f"/en/send/{secrets.token_hex(16)}", body)
-        self.first = self.raw.index(self.content[:64]) + 64
+        body = multipart(form_fields(text, desks, name=name.text), [Upload("slow.bin", HERE)])
+        before, _, after = body.partition(HERE)
+        head = post(f"/en/send/{secrets.token_hex(16)}", b"", length=len(before) + len(content) + len(after))
+        self.pieces = (head + before, content, after)
+        self.first = len(self.pieces[0]) + 64
 
     def has_receipt(self, member: Member) -> bool:
         """Whether whoever sent it was shown a receipt that lists the file."""

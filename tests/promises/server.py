@@ -31,6 +31,7 @@ from dropbox.state import State
 from dropbox.store import Change, Store
 from dropbox.store.index import RECORD_BYTES, Record, decode
 from keys.bundle import CELL_BYTES
+from keys.cell import FILLER, Flags, Geometry, Sealer, seal_block
 from keys.inventory import CellId
 from keys.minisign import SignedDocument
 from keys.primitives import system_randomness
@@ -44,6 +45,7 @@ from tests.simulators.newsroom import Newsroom
 SLOTS = 200
 PROCESSES = 6  # The arbiter, two for pages, two for files, one for couriers.
 ODD_PROGRAM = Path(__file__).with_name("odd_server.py")
+FILLED_AT_ONCE = 64
 ASKING_CIRCUIT = 0xFFFF_FFFF
 """The circuit of whoever asks whether the server answers."""
 SMALL = Limits(acknowledge_weeks=3, reply_slots=4, file_bytes=64 << 20, files=10, bundle_cells=4)
@@ -114,6 +116,22 @@ def _listed(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except OSError:
         return []
+
+
+def fill(store: Store, recipients: int, *, leaving: int) -> None:
+    """Fill a store with cells that nobody opens, until only so many free slots are left besides the reserve."""
+    geometry = Geometry(recipients)
+    seal = Sealer([], geometry, system_randomness).seal()
+    cell = seal_block(seal, FILLER, geometry, b"", Flags.LAST)
+    room = store.room()
+    missing = room.free - room.reserve - leaving
+    while missing > 0:
+        count = min(missing, FILLED_AT_ONCE)
+        with store.item(count) as deposit:
+            for _ in range(count):
+                deposit.append(cell, system_randomness(32), seal.digest)
+            deposit.commit()
+        missing -= count
 
 
 class Premises:

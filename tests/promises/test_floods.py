@@ -16,7 +16,6 @@ import pytest
 
 from dropbox.service import SMALL_UPLOAD_BYTES
 from keys import codename
-from keys.cell import FILLER, Flags, Geometry, Sealer, seal_block
 from keys.codename import Language
 from keys.primitives import system_randomness
 from tests.dropbox.serving.visitors import Visit, wait_until
@@ -24,7 +23,7 @@ from tests.dropbox.source.site import form_fields, multipart
 from tests.promises.browser import Answer
 from tests.promises.crowd import Crowd, Member, SlowUpload, login, post
 from tests.promises.desk import Tip
-from tests.promises.server import Premises, newsroom
+from tests.promises.server import Premises, fill, newsroom
 from tests.promises.words import say
 from tests.simulators.newsroom import Newsroom
 
@@ -112,9 +111,9 @@ def explained(answer: Answer) -> bool:
 
 def test_large_uploads_of_two_hundred_circuits(premises: Premises, strangers: Strangers) -> None:
     """While all of them wait at the gate, and while those who passed it upload. Who is turned away hears at the end."""
-    uploads = [SlowUpload(f"upload {number}", SMALL_UPLOAD_BYTES, system_randomness) for number in range(UPLOADS)]
+    uploads = slow_uploads(UPLOADS)
     with Crowd(premises.source_socket, bytes_per_second=UPLOAD_BYTES_PER_SECOND) as crowd:
-        members = [crowd.join(at + 1, each.raw, at_once=each.first) for at, each in enumerate(uploads)]
+        members = [crowd.join(at + 1, *each.pieces, at_once=each.first) for at, each in enumerate(uploads)]
         strangers.send_a_text("a text while two hundred begin to upload")
         strangers.open_pages()
         wait_until(lambda: len(premises.records()) > SOME, "some of them upload", seconds=60)
@@ -123,6 +122,14 @@ def test_large_uploads_of_two_hundred_circuits(premises: Premises, strangers: St
         crowd.hurry()
         crowd.wait(members)
     assert_kept(premises, uploads, members)
+
+
+def slow_uploads(count: int) -> list[SlowUpload]:
+    """Just large enough for the lane of files."""
+    return [
+        SlowUpload(f"upload {number}", system_randomness(SMALL_UPLOAD_BYTES), system_randomness)
+        for number in range(count)
+    ]
 
 
 def assert_kept(premises: Premises, uploads: Sequence[SlowUpload], members: Sequence[Member]) -> None:
@@ -210,27 +217,15 @@ def test_a_thousand_logins_a_minute(premises: Premises, strangers: Strangers) ->
 # A disk that is nearly full.
 
 
-def fill(premises: Premises, leaving: int) -> None:
-    """Fill the room with cells that nobody opens, until only so many free slots are left besides the reserve."""
-    geometry = Geometry(premises.newsroom.manifest.recipients)
-    seal = Sealer([], geometry, system_randomness).seal()
-    cell = seal_block(seal, FILLER, geometry, b"", Flags.LAST)
-    with premises.store() as store:
-        room = store.room()
-        for _ in range(room.free - room.reserve - leaving):
-            with store.item() as deposit:
-                deposit.append(cell, system_randomness(32), seal.digest)
-                deposit.commit()
-
-
 def test_a_disk_that_is_nearly_full(tmp_path: Path, founded: Newsroom) -> None:
     """Large files find no room, and say so; texts do, until theirs is used up; and then that is said."""
     premises = Premises(tmp_path, founded, slots=60, circuits=True)
-    fill(premises, leaving=1)
-    uploads = [SlowUpload(f"upload {number}", SMALL_UPLOAD_BYTES, system_randomness) for number in range(5)]
+    with premises.store() as store:
+        fill(store, founded.manifest.recipients, leaving=1)
+    uploads = slow_uploads(5)
     with premises.running(), Crowd(premises.source_socket) as crowd:
         strangers = Strangers(premises)
-        members = [crowd.join(1 + number, upload.raw) for number, upload in enumerate(uploads)]
+        members = [crowd.join(1 + number, *upload.pieces) for number, upload in enumerate(uploads)]
         strangers.send_a_text("a text beside files that find no room")
         strangers.open_pages()
         crowd.wait(members)
