@@ -58,6 +58,11 @@ _POST_PATHS = ("/th/send/*", "/en/send/*", "/th/inbox/*", "/en/inbox/*")
 _OFFER_PATHS = ("/th/volunteer/*", "/en/volunteer/*")
 _LOGIN_PATHS = ("/th/return", "/en/return")
 _DOWNLOAD_PATHS = ("/th/inbox/*/file/*", "/en/inbox/*/file/*")
+_MAILBOX_PATHS = ("/th/inbox/*", "/en/inbox/*")
+_MAILBOX_FORM_PATHS = tuple(
+    f"/{language}/inbox/*/{form}" for language in ("th", "en") for form in ("delete", "consent")
+)
+_SHOWN = frozenset({"GET", "HEAD"})
 
 Pages = Mapping[int, PreparedPage]
 
@@ -74,6 +79,8 @@ def plan(
     """Return which sites stand on which sockets below the run folder, with their lanes.
 
     Downloads of attachments share the lane of uploads: a slow reader holds a thread there, and no page waits for it.
+    Whatever looks through a mailbox has a narrow lane of its own: that takes half a second of a core each time, and
+    whoever has logged in once, with any codename, may ask for it again and again.
 
     Args:
         largest_upload: bytes of the largest form that the manifest's limits allow.
@@ -86,20 +93,23 @@ def plan(
         lanes=(
             Lane("pages", threads=8, max_body_bytes=SMALL_FORM_BYTES, gathers=True),
             Lane("login", threads=4, max_body_bytes=SMALL_FORM_BYTES, gathers=True),
+            Lane("mailbox", threads=2, max_body_bytes=SMALL_FORM_BYTES, gathers=True, per_circuit=1, wait_seconds=20.0),
             Lane("text", threads=8, max_body_bytes=SMALL_UPLOAD_BYTES, gathers=True),
             Lane("files", threads=512, max_body_bytes=largest_upload, per_circuit=4),
         ),
         crews=(
             Crew(
                 "pages",
-                ("pages", "login", "text"),
+                ("pages", "login", "mailbox", "text"),
                 processes=PAGES_PROCESSES,
                 lifetime_seconds=PAGES_LIFETIME_SECONDS,
             ),
             Crew("files", ("files",), processes=2, door=False),
         ),
         routes=(
-            *(Route("files", path, frozenset({"GET"})) for path in _DOWNLOAD_PATHS),
+            *(Route("files", path, _SHOWN) for path in _DOWNLOAD_PATHS),
+            *(Route("mailbox", path, _SHOWN) for path in _MAILBOX_PATHS),
+            *(Route("mailbox", path) for path in _MAILBOX_FORM_PATHS),
             *(Route("files", path, over_bytes=SMALL_UPLOAD_BYTES) for path in _POST_PATHS),
             *(Route("text", path) for path in (*_POST_PATHS, *_OFFER_PATHS)),
             *(Route("login", path) for path in _LOGIN_PATHS),

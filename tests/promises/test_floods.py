@@ -38,6 +38,7 @@ CELLS_OF_ONE = 5
 """A message, a file of three, and the closing item."""
 LOGINS = 1_000
 LOGINS_PER_SECOND = LOGINS / 60
+LOOKING = 100
 STRANGERS = 0x1_0000
 """Circuits from here on belong to whoever isn't part of a flood."""
 PAGES = ("/send", "/return", "/guide", "/calls", "/keys", "/progress/" + "0" * 32, "")
@@ -212,6 +213,51 @@ def test_a_thousand_logins_a_minute(premises: Premises, strangers: Strangers) ->
     answers = [member.answer for member in logins.members]
     assert all(answer is not None and (answer.status == 303 or explained(answer)) for answer in answers)
     assert sum(answer is not None and answer.status == 303 for answer in answers) > SOME
+
+
+# Mailboxes.
+
+
+class Looks:
+    """A hundred circuits that open one mailbox again as soon as they were answered: one login is enough for that."""
+
+    def __init__(self, crowd: Crowd, raw: bytes) -> None:
+        self._crowd = crowd
+        self._raw = raw
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.members: list[Member] = []
+
+    def __enter__(self) -> Looks:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._enough.wait(0.02):
+            waiting = sum(not member.ended for member in self.members)
+            for _ in range(LOOKING - waiting):
+                self.members.append(self._crowd.join(1 + len(self.members), self._raw))
+
+
+def test_a_mailbox_that_is_opened_again_and_again(premises: Premises, strangers: Strangers) -> None:
+    """Each time, all that could be a reply is looked up and opened: that takes a core half a second."""
+    browser = premises.browser("en", 1)
+    browser.sign_in(codename.make(Language.ENGLISH, system_randomness).text)
+    ((name, value),) = browser.cookies.items()
+    raw = f"GET {browser.inbox_path} HTTP/1.1\r\nHost: x.onion\r\nCookie: {name}={value}\r\n\r\n".encode()
+    with Crowd(premises.source_socket) as crowd:
+        with Looks(crowd, raw) as looks:
+            wait_until(lambda: any(member.ended for member in looks.members), "some were answered", seconds=60)
+            for number in range(3):
+                strangers.send_a_text(f"a text among mailboxes {number}")
+                strangers.open_pages()
+        crowd.wait(looks.members)
+    answers = [member.answer for member in looks.members]
+    assert all(answer is not None and (answer.status == 200 or explained(answer)) for answer in answers)
 
 
 # A disk that is nearly full.
