@@ -11,14 +11,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from scripts.benchmarks import age_files, lookups, memory, uploads
+from scripts.benchmarks import age_files, load, lookups, memory, pages, uploads
 from scripts.benchmarks.dropbox_server import GIB, Failed
 from scripts.benchmarks.report import Section, Watch, place
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs/BENCHMARKS.md"
 ONIONSHARE = ROOT / ".cache/onionshare/bin/onionshare-cli"
-SECTIONS = ("upload", "memory", "age", "lookups")
+SECTIONS = ("upload", "memory", "load", "pages", "age", "lookups")
 
 
 def main() -> int:
@@ -54,6 +54,10 @@ def _measure(name: str, folder: Path, asked: argparse.Namespace, say: Callable[[
         return [uploads.measure(folder, asked.rounds, ONIONSHARE if ONIONSHARE.exists() else None, say)]
     if name == "memory":
         return [memory.measure(folder, (10 if asked.long else 1) * GIB, say)]
+    if name == "load":
+        return [load.measure(folder, say)]
+    if name == "pages":
+        return pages.measure(folder, asked.rounds, say)
     if name == "age":
         return [age_files.measure(folder, asked.rounds, say)]
     return lookups.measure(folder, asked.rounds, say)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from dropbox.box import Box
 from dropbox.home import Home
+from dropbox.store import Store
 from keys import codename
 from keys.codename import Language
 from keys.manifest import Limits
@@ -110,25 +111,38 @@ def _process(folder: Path) -> Process | None:
         return None  # It has just ended, or is the kernel's own.
 
 
-def founded(folder: Path, gib: int) -> Path:
+def practice_network() -> Newsroom:
+    """Return a newsroom of today, whose codenames are stretched as any real one's."""
+    return Newsroom(
+        desks=DESKS,
+        servers=(SERVER_NAME,),
+        limits=Limits(file_bytes=MAX_FILE_BYTES),
+        kdf=REAL_KDF,
+        now=int(time.time()),
+    )
+
+
+def founded(folder: Path, gib: int, of: Newsroom | None = None) -> Path:
     """Found a practice network with one server, and return that server's folder. Everything is signed and in date."""
     home = folder / "server"
+    newsroom = of or practice_network()
     made = subprocess.run(
         [PROGRAM, "init", "--home", home, "--name", SERVER_NAME, "--gib", str(gib)], capture_output=True, text=True
     )
     if made.returncode:
         raise Failed(made.stderr.strip())
-    now = int(time.time())
-    newsroom = Newsroom(
-        desks=DESKS, servers=(SERVER_NAME,), limits=Limits(file_bytes=MAX_FILE_BYTES), kdf=REAL_KDF, now=now
-    )
     (home / "server.key").write_text(newsroom.server_seeds[SERVER_NAME].hex() + "\n")
     place = Home(home)
     with place.open_store(system_randomness) as store:
-        box = Box(store, place.key(), lambda: now, system_randomness, "")
+        box = box_of(place, store, newsroom)
         box.join(newsroom.network)
         box.admit([*newsroom.documents, *(newsroom.epochs(desk) for desk in newsroom.manifest.desk_numbers)])
     return home
+
+
+def box_of(place: Home, store: Store, newsroom: Newsroom) -> Box:
+    """Return a server's box while it doesn't serve, to put into it what its newsroom delivers."""
+    return Box(store, place.key(), lambda: newsroom.now, system_randomness, "")
 
 
 @contextmanager
