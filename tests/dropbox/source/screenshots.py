@@ -1,16 +1,15 @@
-"""Takes a picture of every page a source can see, in both languages, for people to look at. Not a test.
+"""Every page that a source can see, in both languages, by name; and pictures of them, for people to look at.
 
-    python -m tests.dropbox.source.screenshots FOLDER [--dark] [--only NAME]
+    python -m tests.dropbox.source.screenshots [FOLDER] [--only NAME]
 
-Serves the site on loopback over a simulated newsroom and opens each page in headless Chromium, at the widths of a
-phone and of a desktop. A long page on a phone is cut into columns, so that a picture of it can be read.
+Serves the site on loopback over a simulated newsroom and takes each page as Chromium without scripts shows it, on a
+phone and on a desktop, in light and in dark colours. The folder is artifacts/pages, unless told otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -21,29 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from keys.languages import Text
+from keys.languages import LANGUAGES, Text
 from keys.terms import Limits
+from tests.dropbox.source.chromium import Chromium
 from tests.dropbox.source.site import Site, Upload, Visitor, action, form_fields, hidden, multipart
 from tests.simulators.newsroom import DAY, Newsroom, seeded
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-CHROMIUM = [
-    "/usr/bin/chromium",
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--hide-scrollbars",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=4000",
-]
-COLUMN_HEIGHT = 1_000
-WIDTHS = {"phone": 360, "small": 320, "desktop": 1280}
+ALBUM = Path(__file__).resolve().parents[3] / "artifacts/pages"
+SIZES = {"phone": (360, 740), "desktop": (1280, 900)}
 DESKS = (
     ("สำนักข่าวตัวอย่าง", "Example News Agency", "ข่าวสืบสวนการใช้งบประมาณรัฐ", "Investigates how public money is spent."),
     ("มูลนิธิเพื่อคนตัวอย่าง", "Example Foundation", "ช่วยเหลือผู้ที่เปิดเผยเรื่องทุจริต", "Helps people who report corruption."),
@@ -100,6 +87,7 @@ class Shown:
     call: str
     post: str
     withdrawn: str
+    over: str
 
 
 def publish(site: Site) -> Shown:
@@ -118,11 +106,11 @@ def publish(site: Site) -> Shown:
     post(3, 2, 40, ("รถราชการหายไปไหน", "Where did the official cars go?"), ("", ""), state="published")
     post(4, 1, 20, ("ประกาศผิด", "A mistake"), ("", ""), withdrawn=True)
     post(5, 2, 4, ("ใครได้ที่ดินริมเขื่อน", "Who got the land by the dam?"), ("ช่วยเล่าให้ฟัง", "Tell us."))
-    return Shown(ids[0].hex(), ids[2].hex(), ids[4].hex())
+    return Shown(ids[0].hex(), ids[2].hex(), ids[4].hex(), ids[3].hex())
 
 
 class Album:
-    """Pages by name, each as the site answered it, and a sheet that shows one of them at several widths."""
+    """Pages by name, each as the site answered it; served below /page/, beside the site itself."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -135,27 +123,10 @@ class Album:
         kind, _, name = environ["PATH_INFO"].lstrip("/").partition("/")
         if kind == "page":
             body = self.pages[name]
-        elif kind == "sheet":
-            body = self._sheet(name, int(environ["QUERY_STRING"]))
         else:
             return self.site.app(environ, start_response)
         start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
         return [body]
-
-    @staticmethod
-    def _sheet(name: str, width: int) -> bytes:
-        # In the sandbox no script runs, as at Tor Browser's safest level.
-        columns = "".join(
-            f'<div><iframe sandbox="allow-same-origin" src="/page/{name}" '
-            f'style="width:{width}px;margin-top:-{at * COLUMN_HEIGHT}px"></iframe></div>'
-            for at in range(1 if width > 1_000 else 4)
-        )
-        return (
-            "<!doctype html><style>body{margin:0;background:#888;display:flex;gap:16px}"
-            f"div{{height:{COLUMN_HEIGHT}px;overflow:hidden}}iframe{{display:block;border:0;height:600px}}</style>"
-            f"{columns}<script>onload=()=>document.querySelectorAll('iframe').forEach("
-            "f=>f.style.height=f.contentDocument.documentElement.scrollHeight+'px')</script>"
-        ).encode()
 
 
 def fill(site: Site, album: Album, language: str) -> None:
@@ -168,16 +139,21 @@ def fill(site: Site, album: Album, language: str) -> None:
     visitor = site.visitor(language)
     for name, path in {"front": "/", "send": "/send", "return": "/return", "keys": "/keys", "left": "/leave"}.items():
         keep(name, visitor.get(path).data)
-    for name, path in {"guide": "/guide", "guide-law": "/guide/law", "volunteer": "/volunteer"}.items():
-        keep(name, visitor.get(path).data)
+    keep("volunteer", visitor.get("/volunteer").data)
+    guide = visitor.get("/guide").data
+    keep("guide", guide)
+    for name in dict.fromkeys(re.findall(rb'href="/\w\w/guide/([a-z-]+)"', guide)):
+        keep(f"guide-{name.decode()}", visitor.get(f"/guide/{name.decode()}").data)
     for name, path in {
         "calls": "/calls",
         "call": f"/calls/{shown.call}",
+        "call-over": f"/calls/{shown.over}",
         "posts": "/posts",
         "post": f"/posts/{shown.post}",
         "withdrawn": f"/calls/{shown.withdrawn}",
         "desk": "/desks/1",
         "answering": f"/send?call={shown.call}",
+        "answering-over": f"/send?call={shown.over}",
     }.items():
         keep(name, visitor.get(path).data)
     passed_on = {"X-Tor2Web": "encrypted", "User-Agent": "Mozilla/5.0 (iPhone)"}
@@ -213,6 +189,7 @@ def _sending(site: Site, visitor: Visitor, keep: Callable[[str, bytes], None]) -
     body = multipart(fields, files)
     broken = visitor.post(action(page.decode()), body[:-60_000]).data
     keep("broken", broken)
+    keep("interrupted", _framed(page, visitor.get(f"/progress/{label}").data, broken))
     refused = visitor.post(action(page.decode()), multipart(form_fields("x", [], name=fields[0][1]))).data
     keep("refused", _framed(page, visitor.get(f"/progress/{label}").data, refused))
 
@@ -232,8 +209,14 @@ def _replies(site: Site, visitor: Visitor, keep: Callable[[str, bytes], None]) -
     name = site.codename(visitor.language)
     site.answer(name, desk=1, index=0, text="", state="opened")
     files = [("ตารางเปรียบเทียบราคา.pdf", "application/pdf", b"1" * 300_000)]
-    site.answer(name, desk=1, index=1, text=LONG_REPLY, state="needs-more", attachments=files)
-    keep("replies", _inbox(visitor, name.text))
+    site.answer(name, desk=1, index=1, text=LONG_REPLY, state="needs-more", attachments=files, asks=[2, 3])
+    page = _inbox(visitor, name.text)
+    keep("replies", page)
+    token, asking = (hidden(page.decode().split('class="asked"')[1], field) for field in ("token", "reply"))
+    consent = {"token": token, "reply": asking, "allowed": "yes"}
+    keep("consent", visitor.client.post(f"{visitor.inbox_path}/consent", data=consent).data)
+    visitor.get("/leave")
+    keep("expired", visitor.inbox().data)
 
 
 def close(site: Site, album: Album) -> None:
@@ -246,7 +229,7 @@ def close(site: Site, album: Album) -> None:
 
 
 @contextmanager
-def served(album: Album) -> Iterator[str]:
+def served(album: WSGIApplication) -> Iterator[str]:
     class Quiet(WSGIRequestHandler):
         def log(self, type: str, message: str, *args: object) -> None:
             return
@@ -259,35 +242,38 @@ def served(album: Album) -> Iterator[str]:
         server.shutdown()
 
 
-def shoot(address: str, target: Path, size: str, *, dark: bool) -> None:
-    with tempfile.TemporaryDirectory() as profile:
-        colours = ["--blink-settings=preferredColorScheme=0"] if dark else []
-        command = [*CHROMIUM, *colours, f"--user-data-dir={profile}", f"--window-size={size}", f"--screenshot={target}"]
-        subprocess.run([*command, address], check=True, capture_output=True, timeout=120)
+def shoot(chromium: Chromium, address: str, folder: Path, name: str) -> None:
+    """Take the four pictures of a page."""
+    chromium.open(f"{address}/page/{name}")
+    for colours in ("light", "dark"):
+        for kind, size in SIZES.items():
+            chromium.show(*size, dark=colours == "dark")
+            chromium.picture(folder / f"{name}-{kind}-{colours}.png")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--dark", action="store_true")
-    parser.add_argument("--only", default="")
+    parser.add_argument("folder", type=Path, nargs="?", default=ALBUM)
+    parser.add_argument("--only", default="", metavar="NAME", help="pages with this in their names")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        site = Site(Path(folder), newsroom())
+        site = Site(Path(folder), newsroom(), slots=192)
         album = Album(site)
-        for language in ("th", "en"):
+        for language in LANGUAGES:
             fill(site, album, language)
         close(site, album)
-        with served(album) as address:
-            for name in album.pages:
-                if options.only in name:
-                    for kind, width in WIDTHS.items():
-                        target = options.folder / f"{name}-{kind}{'-dark' if options.dark else ''}.png"
-                        size = f"{width if width > 1_000 else 4 * width + 48},{COLUMN_HEIGHT}"
-                        shoot(f"{address}/sheet/{name}?{width}", target, size, dark=options.dark)
-                        print(target)
-        site.close()
+        chromium = Chromium(Path(folder))
+        try:
+            chromium.scripts(run=False)
+            with served(album) as address:
+                for name in album.pages:
+                    if options.only in name:
+                        shoot(chromium, address, options.folder, name)
+                        print(options.folder / name)
+        finally:
+            chromium.close()
+            site.close()
 
 
 if __name__ == "__main__":
