@@ -20,7 +20,7 @@ from keys.primitives import system_randomness
 
 GEOMETRY = Geometry(6)
 DESKS = [HybridIdentity.from_seed(bytes([number]) * 32) for number in range(4)]
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 
 def sealer(desks: int = 4) -> Sealer:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 PROGRAM = Path(__file__).with_name("small_site.py")
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
