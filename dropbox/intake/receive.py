@@ -19,6 +19,8 @@ class Form:
     """The texts of a form, by field; each field's values in the order in which they came."""
 
     values: dict[str, list[str]] = field(default_factory=dict)
+    size: int = 0
+    """Bytes of all texts together."""
 
     def __repr__(self) -> str:
         return "Form(…)"
@@ -26,8 +28,13 @@ class Form:
     def __len__(self) -> int:
         return sum(map(len, self.values.values()))
 
-    def add(self, name: str, value: str) -> None:
-        self.values.setdefault(name, []).append(value)
+    def add(self, name: str, value: bytes | bytearray) -> None:
+        """Raises: BadForm: it isn't UTF-8."""
+        try:
+            self.values.setdefault(name, []).append(value.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise BadForm from None
+        self.size += len(value)
 
     def one(self, name: str) -> str:
         """Return the first value of a field, or nothing."""
@@ -54,12 +61,13 @@ def receive(events: Iterator[Event], begin: Begin, limits: Mapping[str, int], fi
     Whatever is wrong before the message is committed stores nothing; whatever breaks later keeps what came.
 
     Args:
-        limits: the most bytes of each text field; fields that aren't listed are refused.
+        limits: the most bytes of each text field; fields that aren't listed are refused. Each may come several times,
+            as ticked desks do, but all together have no more bytes than if each came once: they are held in memory.
         file_field: the name of the one field that may hold files.
 
     Raises:
         BadForm: an unknown field, or a text that isn't UTF-8.
-        TooLong: a text is longer than its field takes.
+        TooLong: a text is longer than its field takes, or all together are.
         Broken: the upload broke off before the message was committed.
         DropBoxError: whatever `begin` refuses.
     """
@@ -96,15 +104,12 @@ def _begin(begin: Begin, form: Form, watch: Watch, *, closed: bool) -> Sending:
 def _read_text(events: Iterator[Event], name: str, form: Form, limits: Mapping[str, int]) -> None:
     if name not in limits or len(form) >= MAX_FIELDS:
         raise BadForm
-    text = bytearray()
+    text, most = bytearray(), min(limits[name], sum(limits.values()) - form.size)
     while isinstance(event := next(events), Data):
         text += event.data
-        if len(text) > limits[name]:
+        if len(text) > most:
             raise TooLong
-    try:
-        form.add(name, text.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise BadForm from None
+    form.add(name, text)
 
 
 def _read_file(events: Iterator[Event], first: Event | None, intake: FileIntake) -> None:

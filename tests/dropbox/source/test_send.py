@@ -322,6 +322,16 @@ def test_a_text_beyond_its_limit_is_refused(site: Site) -> None:
     assert site.visitor().send("x" * most).response.status_code == 200
 
 
+def test_a_field_that_comes_again_and_again_is_refused(site: Site) -> None:
+    """Texts are held in memory until the last has come: an upload of hours may not hold two hundred messages there."""
+    most = site.newsroom.manifest.limits.message_bytes
+    body = multipart([*fields(site), *[("text", "x" * most)] * 50])
+    label, stream = "0" * 32, io.BytesIO(body)
+    response = site.visitor("en").stream(f"/en/send/{label}", stream, len(body))
+    assert response.status_code == 413 and site.cells == frozenset()
+    assert stream.tell() < 8 * most
+
+
 def test_a_text_that_fits_no_cell_once_escaped_is_refused(site: Site) -> None:
     assert "too long" in refused(site, 413, multipart(fields(site, text="\x01" * 60_000)))
 
