@@ -78,7 +78,8 @@ def plan(
 ) -> Plan:
     """Return which sites stand on which sockets below the run folder, with their lanes.
 
-    Downloads of attachments share the lane of uploads: a slow reader holds a thread there, and no page waits for it.
+    Downloads of attachments have a lane beside that of uploads: a slow reader holds a thread there, and no page waits
+    for it. It is narrow, since each holds a whole reply's attachment in memory.
     Whatever looks through a mailbox has a narrow lane of its own: that takes half a second of a core each time, and
     whoever has logged in once, with any codename, may ask for it again and again.
 
@@ -96,6 +97,7 @@ def plan(
             Lane("mailbox", threads=2, max_body_bytes=SMALL_FORM_BYTES, gathers=True, per_circuit=1, wait_seconds=20.0),
             Lane("text", threads=8, max_body_bytes=SMALL_UPLOAD_BYTES, gathers=True),
             Lane("files", threads=512, max_body_bytes=largest_upload, per_circuit=4),
+            Lane("downloads", threads=16, max_body_bytes=SMALL_FORM_BYTES, per_circuit=2, wait_seconds=20.0),
         ),
         crews=(
             Crew(
@@ -104,10 +106,10 @@ def plan(
                 processes=PAGES_PROCESSES,
                 lifetime_seconds=PAGES_LIFETIME_SECONDS,
             ),
-            Crew("files", ("files",), processes=2, door=False),
+            Crew("files", ("files", "downloads"), processes=2, door=False),
         ),
         routes=(
-            *(Route("files", path, _SHOWN) for path in _DOWNLOAD_PATHS),
+            *(Route("downloads", path, _SHOWN) for path in _DOWNLOAD_PATHS),
             *(Route("mailbox", path, _SHOWN) for path in _MAILBOX_PATHS),
             *(Route("mailbox", path) for path in _MAILBOX_FORM_PATHS),
             *(Route("files", path, over_bytes=SMALL_UPLOAD_BYTES) for path in _POST_PATHS),

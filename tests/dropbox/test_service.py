@@ -38,9 +38,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Prepar
         ("POST", f"/en/inbox/{LABEL}/consent", 100, "mailbox"),
         ("POST", f"/en/inbox/{LABEL}/consent", SMALL_UPLOAD_BYTES, "mailbox"),
         ("POST", f"/en/inbox/{LABEL}/send/{LABEL}", 100, "text"),
-        ("GET", f"/th/inbox/{LABEL}/file/1-2968-0/0", 0, "files"),
-        ("GET", f"/en/inbox/{LABEL}/file/1-2968-0/0", 0, "files"),
-        ("HEAD", f"/en/inbox/{LABEL}/file/1-2968-0/0", 0, "files"),
+        ("GET", f"/th/inbox/{LABEL}/file/1-2968-0/0", 0, "downloads"),
+        ("GET", f"/en/inbox/{LABEL}/file/1-2968-0/0", 0, "downloads"),
+        ("HEAD", f"/en/inbox/{LABEL}/file/1-2968-0/0", 0, "downloads"),
         ("POST", "/th/return", 100, "login"),
         ("POST", "/en/return", 100, "login"),
         ("POST", f"/th/send/{LABEL}", SMALL_UPLOAD_BYTES - 1, "text"),
@@ -59,8 +59,15 @@ def test_each_request_has_its_lane(tmp_path: Path, method: str, path: str, lengt
 def test_pages_never_wait_for_uploads_or_downloads(tmp_path: Path) -> None:
     site, _ = plan(tmp_path, 1 << 30, group=None, circuits=True).sites
     pages, files = site.crews
-    assert "files" not in pages.lanes and files.lanes == ("files",)
+    assert "files" not in pages.lanes and files.lanes == ("files", "downloads")
     assert pages.lifetime_seconds is not None and files.lifetime_seconds is None
+
+
+def test_downloads_hold_little_memory_at_a_time(tmp_path: Path) -> None:
+    """Each holds a whole attachment until it has been read, however slowly."""
+    site, _ = plan(tmp_path, 1 << 30, group=None, circuits=True).sites
+    lane = site.lane_of(Head("GET", f"/th/inbox/{LABEL}/file/1-2968-0/0", "", "HTTP/1.1", (), 0, False, 1))
+    assert lane.threads * Newsroom().manifest.limits.reply_bytes <= 128 << 20
 
 
 def test_the_largest_form_is_the_manifests() -> None:
