@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +75,16 @@ def test_dates_name_the_buddhist_year_in_thai(site: Site) -> None:
 )
 def test_names_are_shown_on_one_line(name: bytes | str, shown: str) -> None:
     assert words.shown_name(name) == shown
+
+
+def test_of_all_letters_those_that_cannot_be_seen_or_reorder_are_replaced() -> None:
+    every = "".join(map(chr, range(0x110000)))
+    kept = set("\u200b\u200c\u200d")
+    hidden = {each for each in every if unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp")} - kept
+    for lines, also in ((False, set()), (True, set("\n\t"))):
+        shown = words.undeceiving(every, lines=lines)
+        assert {old for old, new in zip(every, shown, strict=True) if old != new} == hidden - also
+        assert set(shown) == set(every) - (hidden - also)
 
 
 @given(st.binary(max_size=400))
