@@ -17,7 +17,7 @@ from dropbox.source.consent import answer, asked_about
 from dropbox.source.context import Context
 from dropbox.source.entrance import text_field, to_inbox
 from dropbox.source.headers import saved_as
-from dropbox.source.padding import fixed_length, pad
+from dropbox.source.padding import fixed_length, pad, pad_to_step
 from dropbox.source.upload import Sender, receive_upload, set_cookie, upload_label
 from keys.manifest import Manifest
 
@@ -56,7 +56,7 @@ def register(app: Flask, context: Context) -> None:
         context.sessions.check_form_token(session, CONSENT, text_field("token"))
         found = _find(context, session, text_field("reply"))
         allowed = answer(context, found, text_field("allowed"), g.language)
-        response = make_response(render_template("consent.html", label=label, allowed=allowed))
+        response = make_response(pad_to_step(render_template("consent.html", label=label, allowed=allowed).encode()))
         set_cookie(context, response, session)
         return response
 

@@ -13,6 +13,11 @@ def fixed_length(bare: int) -> int:
     return -(-(bare + REPLIES_BYTES) // STEP_BYTES) * STEP_BYTES
 
 
+def pad_to_step(page: bytes) -> bytes:
+    """Fill a page up to whole steps, so that two which differ in a few words have one length. Raises: ValueError."""
+    return pad(page, -(-len(page) // STEP_BYTES) * STEP_BYTES)
+
+
 def pad(page: bytes, length: int) -> bytes:
     """Fill a page up to exactly `length` bytes, at the place where its template has the mark.
 

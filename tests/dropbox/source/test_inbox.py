@@ -366,6 +366,16 @@ def test_a_question_is_answered_to_the_desk_that_asked(site: Site, said: str, al
     assert site.tips(1) == []
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_both_answers_look_the_same_from_outside(site: Site, language: str) -> None:
+    name, week = site.codename(), site.newsroom.week
+    site.answer(name, desk=2, asks=[1])
+    visitor, page = open_inbox(site, name, language)
+    answers = [consent(visitor, page, f"2-{week}-0", said) for said in ("yes", "no")]
+    assert answers[0].data != answers[1].data
+    assert len({(len(each.data), len(str(each.headers))) for each in answers}) == 1
+
+
 def test_only_what_was_asked_can_be_answered(site: Site) -> None:
     name, week = site.codename(), site.newsroom.week
     site.answer(name, desk=1, index=0, asks=[2])
@@ -480,6 +490,13 @@ def test_any_start_is_a_page(site: Site, start: str) -> None:
     assert response.status_code == 200 and "the reply" in response.text
 
 
+def test_a_text_cannot_be_reordered_or_hidden(site: Site) -> None:
+    name = site.codename()
+    site.answer(name, text="ok\nabc\u202edef\u200bghi\x00")
+    _, page = open_inbox(site, name)
+    assert "ok\nabc\ufffddef\u200bghi\ufffd</p>" in page
+
+
 @pytest.mark.parametrize("letter", ["&", "'", '"', "\U0001f600", "ก", "\x01", "\n"])
 def test_the_longest_reply_fits_one_page(site: Site, letter: str) -> None:
     name = site.codename()
@@ -488,7 +505,7 @@ def test_the_longest_reply_fits_one_page(site: Site, letter: str) -> None:
     site.answer(name, text=text, state="needs-more", attachments=files, asks=[2])
     _, page = open_inbox(site, name)
     assert page.count("/file/") == reply.MAX_ATTACHMENTS
-    assert html.unescape(page).count(letter) >= len(text)
+    assert html.unescape(page).count("\ufffd" if letter == "\x01" else letter) >= len(text)
 
 
 # Parameters that changed.
