@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 from flask import Flask, Response, make_response, render_template, request, url_for
 
 from dropbox.refusals import BadForm, Expired, WrongLength
-from dropbox.sessions import COOKIE_PREFIX, Session
+from dropbox.sessions import COOKIE_PREFIX, LABEL_BYTES, Session
 from dropbox.source.context import Context
 from dropbox.source.upload import circuit, set_cookie
 from dropbox.source.words import of_refusal, refusal_of
@@ -17,6 +18,7 @@ from keys.errors import DropBoxError, Malformed
 
 MAX_FORM_BYTES = 8_192
 URL_ENCODED = "application/x-www-form-urlencoded"
+_SESSIONS = re.compile(rf"{COOKIE_PREFIX}[0-9a-f]{{{2 * LABEL_BYTES}}}\Z")
 
 
 def register(app: Flask, context: Context) -> None:
@@ -41,7 +43,7 @@ def register(app: Flask, context: Context) -> None:
     def leave() -> Response:
         response = make_response(render_template("left.html"))
         for name, value in request.cookies.items():
-            if name.startswith(COOKIE_PREFIX):
+            if _SESSIONS.match(name):  # No other name is ever set here, nor said back.
                 with contextlib.suppress(Expired):
                     context.sessions.revoke(context.sessions.read(name.removeprefix(COOKIE_PREFIX), value))
                 response.delete_cookie(name, path="/", httponly=True, samesite="Strict")

@@ -111,6 +111,12 @@ def test_no_old_cookie_opens_anything_again_in_any_worker(site: Site) -> None:
     assert elsewhere.inbox().status_code == 200, "nobody else is logged out"
 
 
+@pytest.mark.parametrize("name", ["box-" + "a" * 5_000, "box-0123", "box-<b>", "box-0123456789abcdeg", "Box-x"])
+def test_no_name_is_said_back_that_was_never_given(site: Site, name: str) -> None:
+    response = site.app.test_client(use_cookies=False).get("/th/leave", headers={"Cookie": f"{name}=1"})
+    assert response.status_code == 200 and "Set-Cookie" not in response.headers
+
+
 def _cookie(visitor: Visitor, path: str) -> tuple[str, str]:
     name = COOKIE_PREFIX + path.rsplit("/", 1)[1]
     found = visitor.client.get_cookie(name)
