@@ -115,6 +115,16 @@ class Visitor:
             return bool(self._firefox.find(selector))
         return False
 
+    def shows(self, selector: str) -> bool:
+        """Say whether such an element is there now and can be seen."""
+        with suppress(Momentary):
+            return any(self._firefox("WebDriver:IsElementDisplayed", id=each) for each in self._firefox.find(selector))
+        return False
+
+    def clear(self, selector: str) -> None:
+        """Empty a field."""
+        self._firefox("WebDriver:ElementClear", id=self._firefox.find_one(selector))
+
     def type(self, selector: str, words: str) -> None:
         self._firefox("WebDriver:ElementSendKeys", id=self._firefox.find_one(selector), text=words)
 
