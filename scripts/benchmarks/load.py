@@ -8,6 +8,7 @@ import os
 import resource
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dropbox.service import SMALL_UPLOAD_BYTES
@@ -59,7 +60,8 @@ def measure(folder: Path, say: Callable[[str], None]) -> Section:
         say("waiting for their receipts")
         crowd.wait(members, seconds=10 * size / BYTES_PER_SECOND)
     kept = sum(upload.has_receipt(member) for upload, member in zip(uploads, members, strict=True))
-    return _section(at_rest, meanwhile, held, kept, size, arriving)
+    away = sum(member.answer is not None and member.answer.status == 503 for member in members)
+    return _section(at_rest, meanwhile, Outcome(held, kept, away), size, arriving)
 
 
 def _allow_connections() -> None:
@@ -106,20 +108,30 @@ def open_pages(box: Serving, rounds: int) -> Times:
     return taken
 
 
-def _section(at_rest: Times, meanwhile: Times, held: int, kept: int, size: int, arriving: float) -> Section:
+@dataclass(frozen=True)
+class Outcome:
+    """How many still uploaded when all pages had been opened, were shown a receipt, or were turned away for now."""
+
+    held: int
+    kept: int
+    away: int
+
+
+def _section(at_rest: Times, meanwhile: Times, found: Outcome, size: int, arriving: float) -> Section:
     section = Section(
         "load",
         f"{UPLOADS:,} slow uploads at a time",
-        ["a page, ms", "median at rest", "worst", f"median while {held:,} upload", "worst", "goal"],
+        ["a page, ms", "median at rest", "worst", f"median while {found.held:,} upload", "worst", "goal"],
     )
     for page in PAGES:
         both = [f"{each(times[page]) * 1e3:.1f}" for times in (at_rest, meanwhile) for each in (median, max)]
         reached = max(meanwhile[page]) < MOST_SECONDS
         section.rows.append([f"`/en{page}`", *both, f"{MOST_SECONDS:.0f} s: {'reached' if reached else '**missed**'}"])
-    verdict = "reached" if held == kept == UPLOADS else "**missed**"
+    verdict = "reached" if found.held == found.kept == UPLOADS else "**missed**"
     section.notes.append(
-        f"Goal: {UPLOADS:,} held, none lost: {verdict}. {held:,} were still uploading when the last page had been "
-        f"opened, and {kept:,} were shown a receipt with the SHA-256 of their file of {size / 1e6:.1f} MB. Each sent "
+        f"Goal: {UPLOADS:,} held, none lost: {verdict}. {found.held:,} were still uploading when the last page "
+        f"had been opened, {found.kept:,} were shown a receipt with the SHA-256 of their file of {size / 1e6:.1f} MB, "
+        f"and {found.away:,} were told to try again later. Each sent "
         f"{BYTES_PER_SECOND / 1e3:.0f} kB/s by a circuit of its own; they came within {arriving:.0f} s, at the rate "
         "at which one core stretches codenames. One process measures and sends for all, and shares the cores."
     )

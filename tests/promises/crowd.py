@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -116,9 +117,12 @@ class Crowd:
         wait_until(lambda: all(member.ended for member in members), what, seconds)
 
     def _run(self) -> None:
+        before = time.monotonic()
         while not self._leaving.wait(TICK_SECONDS):
+            now = time.monotonic()
+            due, before = self._bytes_per_second * (now - before), now
             for member in [each for each in self._members if not each.ended]:
-                member.allowed += self._bytes_per_second * TICK_SECONDS
+                member.allowed += due
                 member.go_on()
 
 
