@@ -47,6 +47,8 @@ SOURCE_SOCKET = "source/http.sock"
 COLLECT_SOCKET = "collect/http.sock"
 STIR_SECONDS = 60.0
 PAGES_PROCESSES = 2
+FILES_THREADS = 640
+"""In each process: together for a thousand uploads, though one process may hold an eighth more than the other."""
 PAGES_LIFETIME_SECONDS = 600.0
 """So long what a page held may linger in a process's memory, beside what freeing already overwrites."""
 SMALL_UPLOAD_BYTES = 512 * 1024
@@ -96,7 +98,7 @@ def plan(
             Lane("login", threads=4, max_body_bytes=SMALL_FORM_BYTES, gathers=True),
             Lane("mailbox", threads=2, max_body_bytes=SMALL_FORM_BYTES, gathers=True, per_circuit=1, wait_seconds=20.0),
             Lane("text", threads=8, max_body_bytes=SMALL_UPLOAD_BYTES, gathers=True),
-            Lane("files", threads=512, max_body_bytes=largest_upload, per_circuit=4),
+            Lane("files", threads=FILES_THREADS, max_body_bytes=largest_upload, per_circuit=4),
             Lane("downloads", threads=16, max_body_bytes=SMALL_FORM_BYTES, per_circuit=2, wait_seconds=20.0),
         ),
         crews=(
