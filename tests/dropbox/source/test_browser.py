@@ -6,149 +6,22 @@ Promise 11.
 from __future__ import annotations
 
 import base64
-import io
-import json
 import re
 import shutil
 import subprocess
-import threading
-import time
 import unicodedata
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from keys import codename
 from keys.languages import LANGUAGES
 from tests.dropbox.source.screenshots import Album, fill, newsroom
 from tests.dropbox.source.site import Site
-from tests.journeys.marionette import Firefox, Momentary
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+from tests.dropbox.source.window import FIREFOX, Slow, Window, served
 
 pytestmark = pytest.mark.journey
-
-FIREFOX = Path("/usr/bin/firefox-esr")
-SAFEST = {
-    "javascript.enabled": False,
-    "svg.disabled": True,
-    "mathml.disabled": True,
-    "gfx.downloadable_fonts.enabled": False,
-    "network.captive-portal-service.enabled": False,
-    "network.connectivity-service.enabled": False,
-    "datareporting.policy.dataSubmissionEnabled": False,
-    "app.update.enabled": False,
-    "intl.accept_languages": "th",
-}
-PATIENCE_SECONDS = 60
-ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-
-
-class Slow:
-    """A wire that carries little: bodies arrive in small pieces, with pauses."""
-
-    def __init__(self, application: WSGIApplication) -> None:
-        self._application = application
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        environ["wsgi.input"] = SlowBody(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input_terminated"] = True
-        return self._application(environ, start_response)
-
-
-class SlowBody(io.RawIOBase):
-    def __init__(self, body: Any, length: int) -> None:
-        super().__init__()
-        self._body = body
-        self._left = length
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        with memoryview(buffer).cast("B") as wanted:
-            if self._left > 100_000:
-                time.sleep(0.1)
-            data = self._body.read(min(len(wanted), self._left, 65_536))
-            wanted[: len(data)] = data
-        self._left -= len(data)
-        return len(data)
-
-
-@contextmanager
-def served(application: WSGIApplication) -> Iterator[str]:
-    class Quiet(WSGIRequestHandler):
-        def log(self, type: str, message: str, *args: object) -> None:
-            return
-
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-class Window:
-    """One Firefox, and what a person does in it. Whatever isn't there yet is waited for."""
-
-    def __init__(self, folder: Path, **other: bool) -> None:
-        """Args: other: preferences that differ from the safest, with `__` for each dot of their names."""
-        profile = folder / "profile"
-        profile.mkdir()
-        values = SAFEST | {name.replace("__", "."): value for name, value in other.items()}
-        prefs = "".join(f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in values.items())
-        (profile / "user.js").write_text(prefs)
-        self.firefox = Firefox([str(FIREFOX), "--profile", str(profile), "about:blank"], profile, folder / "log")
-
-    def open(self, address: str) -> None:
-        self.firefox("WebDriver:Navigate", url=address)
-
-    def press(self, selector: str) -> None:
-        self.firefox("WebDriver:ElementClick", id=self.firefox.find_one(selector))
-
-    def type(self, selector: str, text: str) -> None:
-        self.firefox("WebDriver:ElementSendKeys", id=self.firefox.find_one(selector), text=text)
-
-    def texts(self, selector: str) -> list[str]:
-        return [str(self.firefox("WebDriver:GetElementText", id=each)) for each in self.firefox.find(selector)]
-
-    @contextmanager
-    def frame(self, name: str) -> Iterator[None]:
-        element = {ELEMENT: self.firefox.find_one(f"iframe.{name}")}
-        self.firefox("WebDriver:SwitchToFrame", element=element)
-        try:
-            yield
-        finally:
-            self.firefox("WebDriver:SwitchToFrame", id=None)
-
-    def shown(self, frame: str | None = None) -> str:
-        """All text of the page, or of one of its frames; nothing while it is being replaced."""
-        with suppress(Momentary):
-            if frame is None:
-                return "".join(self.texts("body"))
-            with self.frame(frame):
-                return "".join(self.texts("body"))
-        return ""
-
-    def wait_for(self, text: str, frame: str | None = None) -> set[str]:
-        """Wait until a text is shown; return everything that was shown until then."""
-        seen: set[str] = set()
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while text not in (shown := self.shown(frame)):
-            assert time.monotonic() < deadline, f"{text} never came: {seen}"
-            seen.add(shown)
-            time.sleep(0.1)
-        return seen | {shown}
 
 
 @pytest.fixture(scope="module")
@@ -290,22 +163,27 @@ def test_only_the_words_are_printed_on_a_quarter_of_a_sheet(
     assert all(float(x) < right and float(y) < bottom for x, y, _ in found)
 
 
+WIDTHS = [320, 360, 1280]
 WIDE = """
-    const inner = document.querySelector("iframe").contentDocument;
-    const width = inner.documentElement.clientWidth;
-    const wide = [...inner.querySelectorAll("body *")].filter(each => each.getBoundingClientRect().right > width + 0.5);
-    return [inner.documentElement.scrollWidth - width, wide.map(each => each.outerHTML.slice(0, 200))];
+    const frame = document.querySelector("iframe"), inner = frame.contentDocument;
+    return arguments[0].flatMap(wanted => {
+        frame.style.width = `${wanted}px`;
+        const width = inner.documentElement.clientWidth;
+        const wide = [...inner.querySelectorAll("body *")].filter(
+            each => each.getBoundingClientRect().right > width + 0.5);
+        if (inner.documentElement.scrollWidth > width) wide.push(inner.documentElement);
+        return wide.map(each => `${wanted}: ${each.outerHTML.slice(0, 200)}`);
+    });
 """
 
 
-@pytest.mark.parametrize("width", [320, 1280])
-def test_no_page_is_wider_than_its_window(window: Window, album: Album, width: int) -> None:
-    sheet = f'<!doctype html><iframe style="width:{width}px;height:900px;border:0" src="/page/%s"></iframe>'
+def test_no_page_is_wider_than_its_window(window: Window, album: Album) -> None:
+    sheet = '<!doctype html><iframe style="height:900px;border:0" src="/page/%s"></iframe>'
     with served(album) as address:
         for name in list(album.pages):
             album.add("sheet", (sheet % name).encode())
             window.open(f"{address}/page/sheet")
-            assert window.firefox.script(WIDE) == [0, []], name
+            assert window.firefox.script(WIDE, WIDTHS) == [], name
 
 
 BOTTOM = """
