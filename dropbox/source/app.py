@@ -136,7 +136,8 @@ def refusal_page(refusal: refusals.Refusal) -> Response:
     """Say what is wrong: in the frame that an upload answers into, or on a page of its own."""
     sentence, advice = words.of_refusal(refusal)
     template = "refused.html" if g.get("framed") else "error.html"
-    response = make_response(render_template(template, sentence=sentence, advice=advice))
+    expired = isinstance(refusal, refusals.Expired)
+    response = make_response(render_template(template, sentence=sentence, advice=advice, expired=expired))
     response.status_code = refusal.http_status
     return response
 

@@ -48,6 +48,7 @@ def tell(newsroom: Practice, visitor: Visitor, language: str) -> Told:
     visitor.follow(".titles a", to=f"/{language}/calls/")
     assert len(visitor.texts(".questions li")) == 3
     visitor.picture(f"call-{language}")
+    visitor.picture_of_screen(f"call-{language}")
     visitor.follow('main a.button[href*="/send"]', to=f"/{language}/send")
     words = visitor.texts("ol.codename > li")
     visitor.picture(f"answering-{language}")
@@ -127,6 +128,7 @@ def test_source_comes_back_reads_answers_and_leaves(
     saved = visitor.fetch(visitor.attributes(f"{reply} .items a", "href")[0])
     assert saved.body == attached.read_bytes()
     visitor.picture(f"asked-{language}")
+    visitor.picture_of_screen(f"asked-{language}")
     visitor.follow('form.asked button[value="yes"]', to=f"/{language}/inbox/")
     until(lambda: not visitor.has("article.reply"), PAGE_SECONDS, "the answer is stored")
     visitor.picture(f"consent-{language}")

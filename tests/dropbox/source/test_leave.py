@@ -122,3 +122,10 @@ def _cookie(visitor: Visitor, path: str) -> tuple[str, str]:
     found = visitor.client.get_cookie(name)
     assert found is not None
     return name, found.value
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_mailbox_that_is_not_open_leads_to_where_it_is_opened(site: Site, language: str) -> None:
+    page = Page(site.visitor(language).get("/inbox/0000000000000000").text)
+    (button,) = (each for each in page.all("a") if each["class"].startswith("button"))
+    assert button["href"] == f"/{language}/return"
